@@ -30,7 +30,7 @@ type FS interface {
 	Open(name string) (File, error)
 	// OpenFile opens a file as the options say.
 	OpenFile(name string, opts Options) (File, error)
-	// Mkdir makes one directory, mode 0700.
+	// Mkdir makes one directory, mode 0700. Its parent must exist.
 	Mkdir(name string) error
 	// Remove unlinks a file or an empty directory.
 	Remove(name string) error
@@ -38,7 +38,7 @@ type FS interface {
 	Rename(from, to string) error
 	// ReadDir lists the names in a directory, sorted, without "." and "..".
 	ReadDir(name string) ([]string, error)
-	// Stat describes a file or directory.
+	// Stat describes a file or directory, that which a symbolic link names.
 	Stat(name string) (Info, error)
 	// SyncDir makes the entries of a directory durable (fsync of the directory).
 	SyncDir(name string) error
@@ -47,8 +47,9 @@ type FS interface {
 	Lock(dir string, exclusive bool) (io.Closer, error)
 	// Space tells how full the file system of a directory is.
 	Space(dir string) (Space, error)
-	// Map makes or opens a file of exactly size bytes and maps it shared and writable: what is stored in the mapping
-	// outlives the process (not the machine). A new or grown file reads as zeros.
+	// Map makes or opens a file, sets its length to size (more than 0) and maps it shared and writable: what is stored
+	// in the mapping outlives the process (not the machine). A new or grown file reads as zeros. The space is reserved,
+	// so a full file system is ENOSPC here and not a fault later.
 	Map(name string, size int) (Mapping, error)
 }
 
@@ -57,7 +58,7 @@ type Options struct {
 	Write     bool // else read only
 	Create    bool // make it if it does not exist, mode 0600
 	Exclusive bool // with Create: fail with fs.ErrExist if it does
-	Truncate  bool // cut an existing file to nothing
+	Truncate  bool // with Write: cut an existing file to nothing
 	Direct    bool // O_DIRECT if the file system takes it; File.Direct tells
 }
 
@@ -84,7 +85,8 @@ type File interface {
 	// DropCache tells the kernel that the pages of [offset, offset+n) will not be needed again soon.
 	DropCache(offset, n int64) error
 	// SendTo sends n bytes from offset on to conn without moving any file offset: by sendfile(2) on a plain TCP or Unix
-	// connection, by large reads otherwise. It returns how many bytes were sent.
+	// connection, by large reads otherwise. It returns how many bytes were sent; fewer than n only with an error
+	// (io.ErrUnexpectedEOF when the file is shorter).
 	SendTo(conn net.Conn, offset, n int64) (int64, error)
 }
 
@@ -102,7 +104,7 @@ type Info struct {
 // Space is what statfs(2) tells of a file system.
 type Space struct {
 	Total     int64 // bytes
-	Available int64 // bytes that this process may still write
+	Available int64 // bytes that may still be written without the blocks reserved for root
 	Type      int64 // f_type
 }
 
@@ -111,7 +113,12 @@ type Mapping interface {
 	// Bytes is the mapping itself, page aligned; invalid after Close.
 	Bytes() []byte
 	// Discard gives the pages of a range, multiples of BlockSize, back to the system; they read as zeros afterwards.
+	// To store into them again is allowed, but on a full file system it can be the end of the process (SIGBUS): Reserve
+	// them first.
 	Discard(offset, n int) error
+	// Reserve takes the pages of a discarded range, multiples of BlockSize, again; the error is ENOSPC when there are
+	// none. Map has reserved the whole file.
+	Reserve(offset, n int) error
 	// Close unmaps it; the file stays.
 	Close() error
 }
