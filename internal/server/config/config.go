@@ -164,4 +164,3 @@ func CheckListen(address string) error {
 	}
 	return fmt.Errorf("listen is %q: there are no logins yet, so Nightjar listens on this machine only; use 127.0.0.1:%s and, from another machine, ssh -L %s:127.0.0.1:%s USER@THIS-MACHINE", address, port, port, port)
 }
-
