@@ -24,6 +24,7 @@ var beside = []string{
 	"crashfs",
 	"camsim/picture", "camsim/onvif", "camsim",
 	"store/vfs/vfstest",
+	"media/mp4/mp4test",
 	"judge", "lint",
 }
 
