@@ -46,7 +46,7 @@ var thirdParty = map[string][]string{
 	"camera/rtsp":   {"github.com/bluenviron/gortsplib/v5", "github.com/pion/sdp/v3", "golang.org/x/sys"},
 	"camera":        {"golang.org/x/sync"},
 	"server/config": {"github.com/pelletier/go-toml/v2"},
-	"server/front":  {"golang.org/x/sys"},
+	"server/front":  {"golang.org/x/sync", "golang.org/x/sys"},
 	"server/nvr":    {"golang.org/x/sync"},
 	"judge":         {},
 }
