@@ -1,6 +1,9 @@
 package rtp
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // The NAL unit types of RFC 6184 section 5.2 and ITU-T H.264 table 7-1 that matter here.
 const (
@@ -106,6 +109,9 @@ func (d *H264) payload(b []byte) error {
 	}
 	switch kind := b[0] & 0x1f; kind {
 	case 0, 30, 31:
+		if bytes.HasPrefix(b, startCode) || bytes.HasPrefix(b, []byte{0, 0, 0, 1}) {
+			break // left in by the camera; the unit is split there
+		}
 		return broken("H.264 packet", "type %d is not defined", kind)
 	case h264STAPA:
 		return d.aggregate("STAP-A", b[1:])
