@@ -106,7 +106,7 @@ func ParseMeta(data []byte) (*Meta, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errMetaTorn, err)
-	case !p.hasCRC && p.seen&(1<<fieldDB|1<<fieldDir) == 1<<fieldDB|1<<fieldDir && blank(data[n+int(length):]):
+	case !p.hasCRC && p.seen&(1<<fieldDB|1<<fieldDir|1<<fieldVersion) == 1<<fieldDB|1<<fieldDir && blank(data[n+int(length):]):
 		return nil, errMetaForeign
 	case !p.hasCRC:
 		return nil, fmt.Errorf("%w: no checksum", errMetaTorn)
