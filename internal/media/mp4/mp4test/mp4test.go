@@ -67,7 +67,8 @@ type Presented struct {
 }
 
 // Presented applies the edit list: which samples are shown from when to when, in order of presentation. A sample is
-// shown until the next one in presentation order.
+// shown until the next one in presentation order; the last one as long as it lasts, or with reordering, where durations
+// are of decoding, until the edit ends.
 func (f *File) Presented(t *Track) []Presented {
 	list := t.Edits
 	if len(list) == 0 {
@@ -78,6 +79,7 @@ func (f *File) Presented(t *Track) []Presented {
 		order[i] = i
 	}
 	at := func(i int) int64 { return t.Samples[i].Decode + t.Samples[i].Composition }
+	reordered := slices.ContainsFunc(t.Samples, func(s Sample) bool { return s.Composition != t.Samples[0].Composition })
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(at(a), at(b)) })
 	var out []Presented
 	var now float64
@@ -88,6 +90,9 @@ func (f *File) Presented(t *Track) []Presented {
 			for n, i := range order {
 				start := float64(at(i))/float64(t.Timescale) - begin
 				end := start + float64(t.Samples[i].Duration)/float64(t.Timescale)
+				if n+1 == len(order) && reordered {
+					end = max(end, length)
+				}
 				if n+1 < len(order) {
 					end = float64(at(order[n+1]))/float64(t.Timescale) - begin
 				}
