@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -206,7 +207,7 @@ func seconds(s string) time.Duration {
 	if err != nil {
 		return -1
 	}
-	return time.Duration(f*1e9 + 0.5)
+	return time.Duration(math.Round(f * 1e9))
 }
 
 func number(s string) int64 {

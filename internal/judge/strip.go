@@ -123,7 +123,7 @@ func pipe(ctx context.Context, read func(*bufio.Reader) error, program string, a
 	return nil
 }
 
-// readPGM reads one binary PGM picture with 8 bits a sample; io.EOF stands for the end before it.
+// readPGM reads one small binary PGM picture with 8 bits a sample; io.EOF stands for the end before it.
 func readPGM(r *bufio.Reader) ([]byte, error) {
 	if _, err := r.Peek(1); err != nil {
 		return nil, io.EOF
@@ -132,7 +132,7 @@ func readPGM(r *bufio.Reader) ([]byte, error) {
 	if _, err := fmt.Fscanf(r, "P5\n%d %d\n%d\n", &w, &h, &top); err != nil {
 		return nil, fmt.Errorf("read header of PGM picture: %w", err)
 	}
-	if w <= 0 || h <= 0 || w > 1<<14 || h > 1<<14 || top != 255 {
+	if w <= 0 || h <= 0 || w > 1<<12 || h > 1<<12 || top != 255 {
 		return nil, fmt.Errorf("read PGM picture: %dx%d samples up to %d", w, h, top)
 	}
 	b := make([]byte, w*h)
@@ -148,13 +148,17 @@ func readPlane(r *bufio.Reader, width, height int) (Strip, error) {
 	if columns == 0 || (stripBits+columns-1)/columns*16 > height {
 		return Strip{}, fmt.Errorf("read picture of %dx%d: no room for the strip", width, height)
 	}
-	plane := make([]byte, width*height)
-	if _, err := io.ReadFull(r, plane); err == io.EOF {
+	lines := (stripBits + columns - 1) / columns * 16
+	top := make([]byte, width*lines)
+	if _, err := io.ReadFull(r, top); err == io.EOF {
 		return Strip{}, err
 	} else if err != nil {
 		return Strip{}, fmt.Errorf("read picture: %w", err)
 	}
-	return ReadStrip(means(plane, width, columns)), nil
+	if _, err := r.Discard(width * (height - lines)); err != nil {
+		return Strip{}, fmt.Errorf("read picture: %w", err)
+	}
+	return ReadStrip(means(top, width, columns)), nil
 }
 
 // means averages the macroblocks of the strip.
