@@ -254,9 +254,8 @@ func (c *crashing) build(id nodeID, path string) *node {
 
 // content puts a file together from what is durable and what is kept.
 func (c *crashing) content(old *node) *content {
-	out := old.base.clone()
 	if len(old.ops) == 0 {
-		return out
+		return old.base.clone()
 	}
 	unit, _ := slices.BinarySearchFunc(c.units, old.id, func(u Unit, id nodeID) int {
 		if u.Kind == UnitEntry || u.node < id {
@@ -264,10 +263,14 @@ func (c *crashing) content(old *node) *content {
 		}
 		return 1
 	})
+	if c.keepsAll(old, unit) {
+		return old.cur.clone()
+	}
+	out := old.base.clone()
 	for _, op := range old.ops {
 		if op.state == durable {
 			if op.data != nil {
-				out.writeRaw(op.data, op.offset)
+				writeTorn(out, op, Fate{Keep: true})
 			}
 			if op.size >= 0 {
 				setSize(out, op, op.size)
@@ -289,6 +292,16 @@ func (c *crashing) content(old *node) *content {
 	return out
 }
 
+// keepsAll reports whether all units of a file, the first of which is given, are kept untorn.
+func (c *crashing) keepsAll(n *node, unit int) bool {
+	for ; unit < len(c.units) && c.units[unit].node == n.id; unit++ {
+		if f := c.fates[unit]; !f.Keep || f.Tear != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // setSize grows for a write and is exact for a truncate.
 func setSize(c *content, op fileOp, size int64) {
 	if op.data == nil {
@@ -301,6 +314,9 @@ func setSize(c *content, op fileOp, size int64) {
 func writeTorn(c *content, op fileOp, fate Fate) {
 	switch {
 	case !fate.Keep:
+		return
+	case op.hole:
+		c.punch(int(op.offset/pageSize), 1)
 		return
 	case fate.Tear == 0 || op.whole:
 		c.writeRaw(op.data, op.offset)

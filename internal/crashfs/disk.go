@@ -53,6 +53,7 @@ type fileOp struct {
 	size   int64 // the length afterwards, or -1: unchanged
 	grew   int64 // the length before, if a write changed it
 	whole  bool  // a page of a mapping: never torn
+	hole   bool  // a page given back
 }
 
 // entry is one changed name in a directory; node 0: the name is gone.
@@ -312,7 +313,7 @@ func (d *disk) punch(n *node, e effect) {
 	}
 	d.charge(n, n.pages()-before)
 	for at := e.offset; at < e.offset+e.size; at += pageSize {
-		d.note(n, fileOp{data: make([]byte, pageSize), offset: at, size: -1, whole: true})
+		d.note(n, fileOp{data: zeroPage[:], offset: at, size: -1, whole: true, hole: true})
 	}
 }
 
