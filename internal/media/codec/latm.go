@@ -8,7 +8,6 @@ type StreamMuxConfig struct {
 	SubFrames int    // access units in an audioMuxElement
 
 	fixedSize int // bytes of each access unit with frameLengthType 1; 0 where the element says it
-	otherBits int
 }
 
 const (
@@ -83,30 +82,19 @@ func (c *StreamMuxConfig) parseFraming(r *bitReader, version uint32) {
 	default:
 		r.fail("frameLengthType", ErrUnsupported)
 	}
-	if r.flag() { // otherDataPresent
+	if r.flag() { // otherDataPresent: its length; it stands after the access units and is not looked at
 		if version == 1 {
-			c.setOther(r, uint64(latmValue(r)))
+			latmValue(r)
 		} else {
-			n := uint64(0)
 			for more := true; more && r.err == nil; {
 				more = r.flag()
-				n = n<<8 | uint64(r.u(8))
-				c.setOther(r, n)
+				r.u(8)
 			}
 		}
 	}
 	if r.flag() { // crcCheckPresent
 		r.u(8)
 	}
-}
-
-// setOther keeps the number of bits after the access units; nobody sends more than a packet of them.
-func (c *StreamMuxConfig) setOther(r *bitReader, n uint64) {
-	if n > 1<<16 {
-		r.fail("otherDataLenBits", ErrUnsupported)
-		return
-	}
-	c.otherBits = int(n)
 }
 
 // latmValue is LatmGetValue.
