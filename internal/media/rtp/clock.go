@@ -75,3 +75,6 @@ func (c *Clock) Start(ts uint32) {
 
 // Started reports whether the clock has its origin.
 func (c *Clock) Started() bool { return c.started }
+
+// Ticks returns the ticks of the timestamp that was unwrapped last.
+func (c *Clock) Ticks() int64 { return c.ticks }

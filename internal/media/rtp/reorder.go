@@ -36,6 +36,14 @@ func (r *Reorder) Stats() Sequence {
 // Held returns how many packets wait for an earlier one.
 func (r *Reorder) Held() int { return len(r.held) }
 
+// First returns the extended number of the earliest packet that waits; meaningless when none does.
+func (r *Reorder) First() int64 {
+	if len(r.held) == 0 {
+		return 0
+	}
+	return r.held[0].number
+}
+
 // Add takes a packet. On InOrder and Restart the caller handles b at once; in any case it then calls Next until that
 // has nothing more. On Gap the packet was copied and waits. Duplicate and Late packets are dropped.
 func (r *Reorder) Add(seq uint16, b []byte) Arrival {

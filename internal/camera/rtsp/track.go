@@ -1,0 +1,443 @@
+package rtsp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"nightjar/internal/media"
+	"nightjar/internal/media/codec"
+	"nightjar/internal/media/rtp"
+	"nightjar/internal/store/recording"
+)
+
+// maxForeign is how many packets of one unknown sender in a row are ignored before it is taken for ours: encoders that
+// start anew choose a new SSRC, sessions of others that cameras mix in stop soon.
+const maxForeign = 16
+
+// track is one media of a session. Owned by the goroutine of Run.
+type track struct {
+	s      *session
+	f      *format
+	uri    string // its control URL
+	index  int    // of the media.Track
+	track  *media.Track
+	depack rtp.Depacketizer
+	take   rtp.Emit // the method value of unit, made once
+
+	channel, control byte // over TCP
+	udp              *datagrams
+	reorder          rtp.Reorder // over UDP
+	waiting          time.Time   // since when the first packet held waits; zero when none does
+	waitingFor       int64       // its number
+	sequence         rtp.Sequence
+	reported         rtp.Sequence // what of sequence was added to the counters
+
+	payload uint8 // type expected
+	others  int   // packets of other types while none of the expected came
+
+	ssrc       uint32
+	locked     bool // ssrc is known
+	announced  uint32
+	hasNamed   bool
+	foreign    uint32 // the sender of the latest foreign packets
+	foreignRun int
+
+	info      rtpInfo
+	reception rtp.Reception
+	sender    senderReport
+	arrival   time.Time // of the packet being handled
+
+	clock   rtp.Clock
+	sets    sets // of track
+	pending *sets
+	setErr  error // why parameter sets that came can't be used
+	width   uint16
+	height  uint16
+}
+
+// senderReport is the latest report with a clock in it.
+type senderReport struct {
+	at        time.Time // by the camera's clock; zero when there is none
+	timestamp uint32
+}
+
+func newTrack(s *session, f *format, uri string) *track {
+	t := &track{s: s, f: f, uri: uri, track: f.track, sets: f.sets, depack: f.open(), payload: f.payload}
+	t.take = t.unit
+	return t
+}
+
+func (t *track) announce(ssrc uint32) { t.announced, t.hasNamed = ssrc, true }
+
+// packet handles the bytes of an RTP packet that came over TCP.
+func (t *track) packet(b []byte, arrival time.Time) error {
+	p, ok := t.parse(b)
+	if !ok {
+		return nil
+	}
+	kind, lost := t.sequence.Add(p.Sequence)
+	t.count()
+	switch kind {
+	case rtp.Duplicate, rtp.Late:
+		return nil
+	case rtp.Restart:
+		lost = 1 // nobody knows how many
+	}
+	return t.push(&p, lost, arrival)
+}
+
+// datagram handles the bytes of an RTP packet that came over UDP.
+func (t *track) datagram(b []byte, arrival time.Time) error {
+	p, ok := t.parse(b)
+	if !ok {
+		return nil
+	}
+	kind := t.reorder.Add(p.Sequence, b)
+	var err error
+	switch kind {
+	case rtp.InOrder:
+		err = t.push(&p, 0, arrival)
+	case rtp.Restart:
+		err = t.push(&p, 1, arrival)
+	}
+	if err != nil {
+		return err
+	}
+	return t.drain(arrival)
+}
+
+// drain handles packets that waited for others.
+func (t *track) drain(arrival time.Time) error {
+	defer func() {
+		t.sequence = t.reorder.Stats()
+		t.count()
+	}()
+	for {
+		b, lost, ok := t.reorder.Next()
+		if !ok {
+			return nil
+		}
+		p, err := rtp.Parse(b)
+		if err != nil {
+			continue // it was parsed before
+		}
+		if err := t.push(&p, lost, arrival); err != nil {
+			return err
+		}
+	}
+}
+
+// count brings the client's counters up to date.
+func (t *track) count() {
+	c, now, was := &t.s.c.counters, &t.sequence, &t.reported
+	if d := now.Lost - was.Lost; d != 0 {
+		c.lost.Add(int64(d))
+		was.Lost = now.Lost
+	}
+	if d := now.Late - was.Late; d != 0 {
+		c.late.Add(int64(d))
+		was.Late = now.Late
+	}
+	if d := now.Duplicates - was.Duplicates; d != 0 {
+		c.duplicates.Add(int64(d))
+		was.Duplicates = now.Duplicates
+	}
+}
+
+// parse reads the header and tells whether the packet is one of this track.
+func (t *track) parse(b []byte) (rtp.Packet, bool) {
+	c := &t.s.c.counters
+	p, err := rtp.Parse(b)
+	if err != nil {
+		c.broken.Add(1)
+		return p, false
+	}
+	if !t.expects(&p) {
+		c.foreign.Add(1)
+		return p, false
+	}
+	c.packets.Add(1)
+	c.bytes.Add(int64(len(b)))
+	return p, true
+}
+
+// expects checks payload type and sender. Geovision repeats packets under another type; others announce one type and send
+// another.
+func (t *track) expects(p *rtp.Packet) bool {
+	if p.PayloadType != t.payload {
+		t.others++
+		if t.sequence.Started() || t.reorder.Held() > 0 || t.others < maxForeign {
+			return false
+		}
+		t.payload = p.PayloadType
+	}
+	switch {
+	case !t.locked, p.SSRC != t.ssrc && t.hasNamed && p.SSRC == t.announced:
+		t.lock(p.SSRC)
+	case p.SSRC == t.ssrc:
+		t.foreignRun = 0
+	default:
+		if p.SSRC != t.foreign {
+			t.foreign, t.foreignRun = p.SSRC, 0
+		}
+		if t.foreignRun++; t.foreignRun < maxForeign {
+			return false
+		}
+		t.lock(p.SSRC)
+	}
+	return true
+}
+
+// lock makes ssrc ours. What came from another before is another sequence.
+func (t *track) lock(ssrc uint32) {
+	t.ssrc, t.locked, t.foreignRun = ssrc, true, 0
+	t.reception.SSRC = ssrc
+	t.sender = senderReport{}
+}
+
+func (t *track) push(p *rtp.Packet, lost int, arrival time.Time) error {
+	t.arrival = arrival
+	if t.f.kind == media.Video {
+		t.s.lastVideo = arrival
+	}
+	t.reception.Arrived(p.Timestamp, arrival, t.f.rate)
+	err := t.depack.Push(p, lost, t.take)
+	if err == nil {
+		return nil
+	}
+	var broken *rtp.PacketError
+	if errors.As(err, &broken) {
+		t.s.c.counters.broken.Add(1)
+		return nil
+	}
+	var unsupported *rtp.UnsupportedError
+	if errors.As(err, &unsupported) {
+		return explain("receive "+t.uri, err)
+	}
+	return err
+}
+
+// unit makes a sample of what the depacketizer assembled.
+func (t *track) unit(u *rtp.Unit) error {
+	if t.f.kind == media.Video {
+		return t.picture(u)
+	}
+	return t.sound(u)
+}
+
+func (t *track) picture(u *rtp.Unit) error {
+	if u.Sets {
+		t.compare(u.Data)
+	}
+	if t.f.codec == media.MJPEG && (u.Width != t.width || u.Height != t.height) {
+		if err := t.resize(u.Width, u.Height); err != nil {
+			return nil
+		}
+	}
+	key := u.Flags&media.Key != 0
+	tl := &t.s.timeline
+	if !tl.started {
+		if !key || u.Flags&media.Damaged != 0 {
+			return nil
+		}
+		t.renew()
+		if t.track == nil {
+			return nil
+		}
+		t.s.begin(t, u.Timestamp)
+	} else if key {
+		t.renew()
+	}
+	at, err := tl.video(t, u.Timestamp)
+	if err != nil {
+		return err
+	}
+	if at < 0 {
+		return nil // before the first key sample in output, so it needs pictures from before it
+	}
+	return t.hand(u, at, 0)
+}
+
+func (t *track) sound(u *rtp.Unit) error {
+	tl := &t.s.timeline
+	if !tl.started || t.track == nil {
+		return nil
+	}
+	at := tl.other(t, u.Timestamp)
+	if at < 0 {
+		return nil
+	}
+	if t.f.adapt != nil {
+		t.f.adapt(u.Data)
+	}
+	frames := u.Frames
+	if t.f.rate != t.track.ClockRate && frames != 0 {
+		frames = scaleFrames(frames, t.f.rate, t.track.ClockRate)
+	}
+	return t.hand(u, at, frames)
+}
+
+func (t *track) hand(u *rtp.Unit, at media.Time, frames uint32) error {
+	c := &t.s.c.counters
+	c.samples[t.f.kind].Add(1)
+	if u.Flags&media.Damaged != 0 {
+		c.damaged.Add(1)
+	}
+	t.s.samples++
+	err := t.s.emit(media.Sample{Track: t.track, Flags: u.Flags, Time: at, Frames: frames, Arrival: t.arrival, Data: u.Data})
+	if err != nil {
+		return &handed{err}
+	}
+	return nil
+}
+
+// handed is an error of the receiver of samples.
+type handed struct{ err error }
+
+func (h *handed) Error() string { return "hand on a sample: " + h.err.Error() }
+func (h *handed) Unwrap() error { return h.err }
+
+// resize describes a JPEG track by the size that its packets tell.
+func (t *track) resize(width, height uint16) error {
+	made, err := codec.MJPEGTrack(t.index, width, height)
+	if err != nil {
+		t.setErr = err
+		return err
+	}
+	t.track, t.width, t.height = made, width, height
+	return nil
+}
+
+// compare looks whether the parameter sets in a unit are those of the track. Ordinarily they are, and nothing is allocated.
+func (t *track) compare(unit []byte) {
+	differ := false
+	for b := unit; len(b) > 4; {
+		n := int(binary.BigEndian.Uint32(b))
+		nal := b[4 : 4+n]
+		b = b[4+n:]
+		if list := t.sets.list(t.f.codec, nal); list != nil && !holds(*list, nal) {
+			differ = true
+			break
+		}
+	}
+	if !differ {
+		t.pending = nil
+		return
+	}
+	var fresh sets
+	for b := unit; len(b) > 4; {
+		n := int(binary.BigEndian.Uint32(b))
+		nal := b[4 : 4+n]
+		b = b[4+n:]
+		if list := fresh.list(t.f.codec, nal); list != nil && !holds(*list, nal) {
+			*list = append(*list, bytes.Clone(bytes.TrimRight(nal, "\x00")))
+		}
+	}
+	// A kind that is not among them stays what it was.
+	for _, pair := range [3][2]*[][]byte{{&fresh.vps, &t.sets.vps}, {&fresh.sps, &t.sets.sps}, {&fresh.pps, &t.sets.pps}} {
+		if len(*pair[0]) == 0 {
+			*pair[0] = *pair[1]
+		}
+	}
+	t.pending = &fresh
+}
+
+// list returns the list that a parameter set belongs to; nil when nal is none.
+func (s *sets) list(c media.Codec, nal []byte) *[][]byte {
+	if len(nal) == 0 {
+		return nil
+	}
+	if c == media.H265 {
+		switch nal[0] >> 1 & 0x3f {
+		case 32:
+			return &s.vps
+		case 33:
+			return &s.sps
+		case 34:
+			return &s.pps
+		}
+		return nil
+	}
+	switch nal[0] & 0x1f {
+	case 7:
+		return &s.sps
+	case 8:
+		return &s.pps
+	}
+	return nil
+}
+
+// holds tells whether nal is in the list. Zero bytes at the end belong to no NAL unit; some cameras (Reolink) have them in
+// one place and not in the other.
+func holds(list [][]byte, nal []byte) bool {
+	for n := len(nal); n > 0 && nal[n-1] == 0; n-- {
+		nal = nal[:n-1]
+	}
+	for _, have := range list {
+		if bytes.Equal(have, nal) {
+			return true
+		}
+	}
+	return false
+}
+
+// renew makes a new track of parameter sets that changed, at a key sample. If they can't be read, what was known stays.
+func (t *track) renew() {
+	if t.pending == nil {
+		return
+	}
+	made, err := t.pending.track(t.f.codec, t.index)
+	if err != nil {
+		t.setErr = err
+		return
+	}
+	t.sets, t.pending, t.setErr = *t.pending, nil, nil
+	if t.track == nil || !bytes.Equal(t.track.SampleEntry, made.SampleEntry) {
+		t.track = made
+	}
+}
+
+// report handles RTCP. Whatever is broken in it is passed over.
+func (t *track) report(b []byte, arrival time.Time) {
+	for len(b) > 0 {
+		p, rest, err := rtp.NextControl(b)
+		if err != nil {
+			return
+		}
+		b = rest
+		if p.Type != rtp.TypeSenderReport {
+			continue
+		}
+		sr, err := p.SenderReport()
+		// Some cameras name another source in their reports than in their packets (Tapo): without anything better to go
+		// by, packets and reports on one channel are of one sender.
+		if err != nil || !t.locked {
+			continue
+		}
+		t.reception.Reported(sr, arrival)
+		if at := rtp.NTPTime(sr.NTP); !at.IsZero() {
+			t.sender = senderReport{at, sr.Timestamp}
+			t.s.reported(t)
+		}
+	}
+}
+
+// close gives back what the track holds outside memory.
+func (t *track) close() {
+	if t.udp != nil {
+		t.udp.close()
+	}
+}
+
+// noKey says what was missing for a first sample.
+func (t *track) noKey(within time.Duration) error {
+	switch {
+	case t.setErr != nil:
+		return fail(recording.NoKeySample, "receive %s: no picture that can be decoded alone within %v; the parameter sets can't be read: %w", t.uri, within, t.setErr)
+	case t.track == nil:
+		return fail(recording.NoKeySample, "receive %s: no picture with parameter sets within %v", t.uri, within)
+	}
+	return fail(recording.NoKeySample, "receive %s: no picture that can be decoded alone within %v", t.uri, within)
+}
