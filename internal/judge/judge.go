@@ -42,7 +42,7 @@ const RequireEnv = "NIGHTJAR_REQUIRE_JUDGES"
 // patience bounds each run of a judge on behalf of a test.
 const patience = 10 * time.Minute
 
-// Have tells whether a program is installed. "gstreamer", "vlc" and "chromium" stand for all that their judges need.
+// Have tells whether a program is installed. "gstreamer" and "chromium" stand for what their judges need.
 func Have(program string) bool {
 	switch program {
 	case "gstreamer":

@@ -53,10 +53,14 @@ func Identify(ctx context.Context, file string) (Container, error) {
 	for _, t := range j.Tracks {
 		c.Tracks = append(c.Tracks, ContainerTrack{t.ID, t.Kind, t.Codec, t.Properties.CodecID, t.Properties.Dimensions})
 	}
-	said := strings.Join(append(j.Errors, j.Warnings...), "; ")
-	if err != nil || said != "" || !j.Container.Recognized || !j.Container.Supported {
-		return c, fmt.Errorf("identify %s with mkvmerge: recognised %v, supported %v, says %q: %w",
-			file, j.Container.Recognized, j.Container.Supported, said, err)
+	if said := append(j.Errors, j.Warnings...); len(said) > 0 {
+		err = errors.Join(err, errors.New(strings.Join(said, "; ")))
+	}
+	if !j.Container.Recognized || !j.Container.Supported {
+		err = errors.Join(err, errors.New("not recognised or not supported"))
+	}
+	if err != nil {
+		return c, fmt.Errorf("identify %s with mkvmerge: %w", file, err)
 	}
 	return c, nil
 }
