@@ -49,6 +49,7 @@ func TestAudioSpecificConfig(t *testing.T) {
 		{"b98c00", "mp4a.40.23", 48000, 1, 480},
 		{"f8e63000", "mp4a.40.39", 48000, 1, 480}, // AAC-ELD
 		{"f8e62000", "mp4a.40.39", 48000, 1, 512},
+		{"f8ec21a0", "mp4a.40.39", 48000, 1, 1024}, // AAC-ELD with SBR, core at 24 kHz
 	} {
 		track, err := AACTrack(1, unhex(t, c.in))
 		if c.codecs == "" {

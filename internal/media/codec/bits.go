@@ -129,35 +129,6 @@ func (r *bitReader) max(field string, limit uint32) uint32 {
 	return v
 }
 
-// more is more_rbsp_data(): whether anything stands before the rbsp_stop_one_bit. It is asked of NAL units only.
-func (r *bitReader) more() bool {
-	if r.err != nil {
-		return false
-	}
-	end := len(r.b)
-	for end > 0 && (r.b[end-1] == 0 || end > 2 && r.b[end-1] == 3 && r.b[end-2] == 0 && r.b[end-3] == 0) {
-		end--
-	}
-	if end == 0 {
-		return false
-	}
-	last := r.b[end-1]
-	stop := uint(0) // bits of last from the stop bit down
-	for last>>stop&1 == 0 {
-		stop++
-	}
-	stop++
-	switch at := r.at - 1; { // the byte that cur came from
-	case r.left > 0 && at < end-1:
-		return true
-	case r.left > 0:
-		return at == end-1 && r.left > stop
-	case r.at < end-1:
-		return true
-	}
-	return r.at == end-1 && stop < 8
-}
-
 // rest tells how many bits are unread, of data without emulation prevention.
 func (r *bitReader) rest() int {
 	if r.err != nil {

@@ -224,3 +224,34 @@ func TestH264RedundantSlice(t *testing.T) {
 		}
 	}
 }
+
+func TestH264Classification(t *testing.T) {
+	for nalType := range uint8(32) {
+		nal := []byte{nalType | 0x20, 0x80}
+		if H264NALType(nal) != nalType || !H264Reference(nal) || H264Reference([]byte{nalType}) || !H264FirstSlice(nal) {
+			t.Errorf("type %d", nalType)
+		}
+		if got, want := H264VCL(nalType), nalType >= 1 && nalType <= 5; got != want {
+			t.Errorf("type %d: slice %v", nalType, got)
+		}
+		if got, want := H264ParameterSet(nalType), nalType == 7 || nalType == 8 || nalType == 13 || nalType == 15; got != want {
+			t.Errorf("type %d: parameter set %v", nalType, got)
+		}
+	}
+	if H264NALType(nil) != 0 || H264Reference(nil) || H264FirstSlice([]byte{0x65}) {
+		t.Error("an empty unit is something")
+	}
+}
+
+func TestParseErrorText(t *testing.T) {
+	for want, err := range map[string]*ParseError{
+		"H.264 SPS: level_idc (bit 9): value out of range": {What: "H.264 SPS", Field: "level_idc", Bit: 9, Err: ErrInvalid},
+		"H.264 SPS (bit 9): data end too early":            {What: "H.264 SPS", Bit: 9, Err: ErrTruncated},
+		"esds: size: not supported":                        {What: "esds", Field: "size", Bit: -1, Err: ErrUnsupported},
+		"esds: data of another kind":                       {What: "esds", Bit: -1, Err: ErrWrongType},
+	} {
+		if err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
+	}
+}
