@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -67,6 +68,7 @@ var streams = []struct {
 	{"es/openh264/test_scalinglist_jm.264", 100, 320, 192, 5, 1, 0},
 	{"es/smolrtsp_openipc.h264", 100, 480, 270, 812, 13, 322},
 	{"media/mp4ff/4pics.264", 100, 1920, 1080, 4, 1, 0},
+	{"media/mp4ff/hevc.265", 1, 1920, 1080, 50, 1, 25},
 	{"es/exnvr_30fps_10s.h265", 1, 640, 480, 300, 5, 0},
 	{"es/kvs.h265", 1, 640, 360, 403, 9, 0},
 	{"es/membrane/input-10-1920x1080.h265", 1, 1920, 1080, 10, 1, 0},
@@ -139,7 +141,7 @@ func assemble(t testing.TB, stream []byte, h265 bool) assembled {
 func TestElementaryStreams(t *testing.T) {
 	for _, c := range streams {
 		t.Run(filepath.Base(c.name), func(t *testing.T) {
-			h265 := filepath.Ext(c.name) == ".h265"
+			h265 := strings.HasSuffix(c.name, "265")
 			a := assemble(t, corpus(t, c.name), h265)
 			if a.units != c.units || a.keys != c.keys || a.droppable != c.droppable {
 				t.Errorf("%d access units, %d keys, %d droppable (%d slices); want %d, %d, %d",
