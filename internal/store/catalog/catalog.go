@@ -91,23 +91,31 @@ func Init(ctx context.Context, o Options) error {
 		return err
 	}
 	defer lock.Close()
+	if err := create(ctx, o); err != nil {
+		return fmt.Errorf("create catalog in %s: %w", o.Dir, err)
+	}
+	return nil
+}
+
+// create makes the file, and its name durable, before SQLite sees it: SQLite passes over some errors of directory syncs.
+func create(ctx context.Context, o Options) error {
+	f, err := o.FS.OpenFile(filepath.Join(o.Dir, FileName), vfs.Options{Write: true, Create: true})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close(), o.FS.SyncDir(o.Dir)); err != nil {
+		return err
+	}
 	d, err := newDialer(o)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	c, err := d.dial(ctx, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+	c, err := d.dial(ctx, sqlite3.OPEN_READWRITE)
 	if err != nil {
-		return fmt.Errorf("create catalog in %s: %w", o.Dir, err)
+		return err
 	}
-	err = initSchema(ctx, c, media.WallTimeOf(o.Now()))
-	if err = errors.Join(err, c.close()); err != nil {
-		return fmt.Errorf("create catalog in %s: %w", o.Dir, err)
-	}
-	if err := o.FS.SyncDir(o.Dir); err != nil {
-		return fmt.Errorf("create catalog in %s: %w", o.Dir, err)
-	}
-	return nil
+	return errors.Join(initSchema(ctx, c, media.WallTimeOf(o.Now())), c.close())
 }
 
 func initSchema(ctx context.Context, c *conn, now media.WallTime) error {
@@ -203,7 +211,12 @@ func (c *Catalog) start(ctx context.Context) (err error) {
 	if c.options.Mode == ReadOnly {
 		return nil
 	}
-	return c.insertOpen(ctx)
+	if err := c.insertOpen(ctx); err != nil {
+		return err
+	}
+	// The WAL exists from that first transaction on, until Close. The SQLite library at hand syncs the file itself where
+	// it means to sync the directory, so its name is made durable here.
+	return c.options.FS.SyncDir(c.options.Dir)
 }
 
 func (c *Catalog) insertOpen(ctx context.Context) error {

@@ -77,6 +77,7 @@ var pathEscaper = *strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23")
 // streams rewrites about one page of each table per stream. cache_size is in KiB when negative.
 const pragmas = `
 pragma page_size=1024;
+pragma auto_vacuum=none;
 pragma busy_timeout=10000;
 pragma foreign_keys=on;
 pragma synchronous=full;
@@ -106,16 +107,17 @@ func dialWith(ctx context.Context, name string, flags sqlite3.OpenFlag, exclusiv
 }
 
 func (c *conn) setUp(flags sqlite3.OpenFlag, exclusive bool) error {
-	if err := c.checkLibrary(); err != nil {
-		return err
+	if exclusive {
+		// Before the first look at the file: a WAL without shared memory can only be read in this mode.
+		if err := c.db.Exec("pragma locking_mode=exclusive"); err != nil {
+			return err
+		}
 	}
 	if err := c.db.Exec(pragmas); err != nil {
 		return err
 	}
-	if exclusive {
-		if err := c.db.Exec("pragma locking_mode=exclusive"); err != nil {
-			return err
-		}
+	if err := c.checkLibrary(); err != nil {
+		return err
 	}
 	if flags&sqlite3.OPEN_READONLY != 0 {
 		return nil

@@ -47,13 +47,13 @@ func (c *Catalog) Gaps(ctx context.Context, stream recording.StreamID, start, en
 func (c *Catalog) Hours(ctx context.Context, stream recording.StreamID, start, end media.WallTime) (hours []Hour, err error) {
 	err = c.read(ctx, func(tx *conn) error {
 		const sql = `select hour, duration_90k, recordings, bytes, samples from hour
-			where stream_id = ? and hour >= ? and hour * 324000000 < ? order by hour`
+			where stream_id = ? and hour between ? and ? order by hour`
 		return tx.query(sql, func(r *row) error {
 			hours = append(hours, Hour{
 				Hour: r.int64(), Duration: media.WallDuration(r.int64()), Recordings: r.int64(), Bytes: r.int64(), Samples: r.int64(),
 			})
 			return nil
-		}, uint32(stream), floorHour(start), int64(end))
+		}, uint32(stream), floorHour(start), floorHour(end-1))
 	})
 	return hours, err
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 	sqlitevfs "github.com/ncruces/go-sqlite3/vfs"
@@ -34,7 +33,7 @@ func (s *shim) Open(name string, flags sqlitevfs.OpenFlag) (sqlitevfs.File, sqli
 	}
 	file := &shimFile{File: f, shim: s}
 	// The name of a new journal must be durable before what it holds is counted on, like SQLite's own unix VFS does it.
-	file.syncDir = isNew && strings.HasSuffix(name, "-wal")
+	file.syncDir = isNew && flags&(sqlitevfs.OPEN_WAL|sqlitevfs.OPEN_MAIN_JOURNAL) != 0
 	return file, flags, nil
 }
 
@@ -120,5 +119,8 @@ func (f *shimFile) Unlock(lock sqlitevfs.LockLevel) error { f.lock = lock; retur
 func (f *shimFile) CheckReservedLock() (bool, error)      { return f.lock >= sqlitevfs.LOCK_RESERVED, nil }
 func (f *shimFile) SectorSize() int                       { return vfs.BlockSize }
 
-// DeviceCharacteristics claims nothing: no atomic writes, no safe append, no protection of neighbours.
-func (f *shimFile) DeviceCharacteristics() sqlitevfs.DeviceCharacteristic { return 0 }
+// DeviceCharacteristics claims what SQLite's own access to Linux claims, so that the same pages are written: bytes beside
+// those written are safe when the power fails. No atomic writes, no safe append.
+func (f *shimFile) DeviceCharacteristics() sqlitevfs.DeviceCharacteristic {
+	return sqlitevfs.IOCAP_POWERSAFE_OVERWRITE
+}
