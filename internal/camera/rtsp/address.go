@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"nightjar/internal/sys/secret"
 )
 
 // address is where a stream is to be had: a URL taken apart, credentials apart from the rest.
 type address struct {
-	tls            bool
-	host           string // host name or address, without port
-	dial           string // host:port
-	uri            string // what requests name: the URL as it was given, without credentials
-	user, password string // from the URL
-	hasUser        bool
+	tls      bool
+	host     string // host name or address, without port
+	dial     string // host:port
+	uri      string // what requests name: the URL as it was given, without credentials
+	user     string // from the URL
+	password secret.String
+	hasUser  bool
 }
 
 // parseAddress reads an rtsp:// or rtsps:// URL. Path and query are kept letter by letter: cameras compare them so.
@@ -39,7 +41,7 @@ func parseAddress(raw string) (address, error) {
 	}
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, password, _ := strings.Cut(authority[:i], ":")
-		a.user, a.password, a.hasUser = unescape(user), unescape(password), true
+		a.user, a.password, a.hasUser = unescape(user), secret.New(unescape(password)), true
 		authority = authority[i+1:]
 	}
 	a.host = authority
@@ -71,14 +73,18 @@ func unescape(s string) string {
 // sameHost tells whether b may be told what a's camera was told.
 func (a *address) sameHost(b *address) bool { return strings.EqualFold(a.host, b.host) }
 
-var (
-	userInfo     = regexp.MustCompile(`(?i)(rtsps?://)[^/\s]*@`)
-	passwordPart = regexp.MustCompile(`(?i)\b?((?:pass(?:word|wd)?|pwd)=)[^&_/?;\s]*`)
-)
-
-// redact takes passwords out of text: those in front of a URL's host and those that some cameras want in the path.
+// redact takes passwords out of the URLs in a text: those in front of a host and those that some cameras want in the path.
 func redact(s string) string {
-	return passwordPart.ReplaceAllString(userInfo.ReplaceAllString(s, "$1"), "$1***")
+	if !strings.Contains(s, "://") {
+		return s
+	}
+	words := strings.Split(s, " ")
+	for i, w := range words {
+		if strings.Contains(w, "://") {
+			words[i] = secret.RedactURL(w)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // joinControl resolves a control attribute (RFC 2326 section C.1.1) as cameras mean it: what is not absolute is appended to

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+
+	"nightjar/internal/sys/secret"
 )
 
 // scheme is a way to prove who we are, in the order of preference.
@@ -142,7 +144,7 @@ func newChallenge(name string, p map[string]string) (challenge, bool) {
 // credentials proves who we are to one camera, for one RTSP session. Owned by the session.
 type credentials struct {
 	user     string
-	password func() string
+	password secret.String
 	cnonce   func() string // a fresh random string; tests replace it
 
 	current challenge
@@ -152,7 +154,7 @@ type credentials struct {
 	refused [noScheme]bool
 }
 
-func newCredentials(user string, password func() string, preferred scheme) *credentials {
+func newCredentials(user string, password secret.String, preferred scheme) *credentials {
 	c := &credentials{user: user, password: password, cnonce: rand.Text}
 	// What was refused by this camera before is not tried again first: some lock out after few failures.
 	for s := range min(preferred, noScheme-1) {
@@ -211,7 +213,7 @@ func (c *credentials) header(method, uri string) string {
 		return ""
 	}
 	if c.current.scheme == basic {
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.user+":"+c.password()))
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.user+":"+c.password.Reveal()))
 	}
 	c.count++
 	return c.digest(method, uri)
@@ -228,7 +230,7 @@ func (c *credentials) digest(method, uri string) string {
 	if o.qop || o.session {
 		cnonce = c.cnonce()
 	}
-	a1 := hexSum(sum, c.user, o.realm, c.password())
+	a1 := hexSum(sum, c.user, o.realm, c.password.Reveal())
 	if o.session {
 		a1 = hexSum(sum, a1, o.nonce, cnonce)
 	}

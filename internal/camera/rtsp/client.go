@@ -30,6 +30,7 @@ import (
 
 	"nightjar/internal/media"
 	"nightjar/internal/store/recording"
+	"nightjar/internal/sys/secret"
 )
 
 // Transport is how media comes: within the RTSP connection or as datagrams.
@@ -54,9 +55,9 @@ func (t Transport) String() string {
 
 // Options say what to receive. The zero value of everything but URL is useful.
 type Options struct {
-	URL      string        // rtsp://host[:port]/path or rtsps://; may hold credentials, which are never shown
-	Username string        // "" takes the URL's
-	Password func() string // called when it is needed; nil is no password
+	URL      string // rtsp://host[:port]/path or rtsps://; may hold credentials, which are never shown
+	Username string // "" takes the URL's, with its password
+	Password secret.String
 
 	Transport Transport // default Auto
 	Audio     bool      // receive the first sound track that can be recorded
@@ -116,9 +117,6 @@ func New(o Options) *Client {
 	}
 	if o.ListenPacket == nil {
 		o.ListenPacket = (&net.ListenConfig{}).ListenPacket
-	}
-	if o.Password == nil {
-		o.Password = func() string { return "" }
 	}
 	return &Client{o: o, scheme: noScheme}
 }

@@ -13,6 +13,7 @@ import (
 
 	"nightjar/internal/media/rtp"
 	"nightjar/internal/store/recording"
+	"nightjar/internal/sys/dial"
 )
 
 // fail makes the error that Run returns: a reason and a sentence without credentials.
@@ -117,6 +118,8 @@ func dialError(host string, err error) error {
 	switch {
 	case errors.As(err, &already), errors.Is(err, context.Canceled):
 		return err
+	case dial.CauseOf(err) == dial.Denied:
+		return fail(recording.Refused, "connect to %s: %w", host, err)
 	case errors.As(err, &dns):
 		return fail(recording.DNS, "find the address of %s: %w", host, worded{"there is no such host", err})
 	case errors.Is(err, syscall.ECONNREFUSED):

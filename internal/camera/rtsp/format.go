@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -23,13 +22,8 @@ type format struct {
 
 	open  func() rtp.Depacketizer
 	track *media.Track   // nil while it is not known (video without usable parameter sets, MJPEG)
-	sets  sets           // video: what the description gave
+	sets  [][]byte       // video: the parameter sets of the description
 	adapt func(b []byte) // changes a sample's bytes in place before it is handed on; nil for none
-}
-
-// sets are the parameter sets of H.264 or H.265.
-type sets struct {
-	vps, sps, pps [][]byte
 }
 
 // plan is what to set up of a description.
@@ -163,16 +157,7 @@ func (f *format) video(c media.Codec, open func() rtp.Depacketizer) {
 
 func (f *format) h264(params map[string]string, index int) error {
 	f.video(media.H264, func() rtp.Depacketizer { return rtp.NewH264() })
-	for s := range strings.SplitSeq(params["sprop-parameter-sets"], ",") {
-		for _, nal := range decodeSets(s) {
-			switch nal[0] & 0x1f {
-			case 7:
-				f.sets.sps = append(f.sets.sps, nal)
-			case 8:
-				f.sets.pps = append(f.sets.pps, nal)
-			}
-		}
-	}
+	f.decodeSets(params["sprop-parameter-sets"])
 	f.build(index)
 	return nil
 }
@@ -187,56 +172,30 @@ func (f *format) h265(params map[string]string, index int) error {
 		return d
 	})
 	for _, name := range []string{"sprop-vps", "sprop-sps", "sprop-pps"} {
-		for s := range strings.SplitSeq(params[name], ",") {
-			for _, nal := range decodeSets(s) {
-				switch nal[0] >> 1 & 0x3f {
-				case 32:
-					f.sets.vps = append(f.sets.vps, nal)
-				case 33:
-					f.sets.sps = append(f.sets.sps, nal)
-				case 34:
-					f.sets.pps = append(f.sets.pps, nal)
-				}
-			}
-		}
+		f.decodeSets(params[name])
 	}
 	f.build(index)
 	return nil
 }
 
+// decodeSets takes base64 values divided by commas. Some cameras leave start codes inside (GW Security) or padding off.
+func (f *format) decodeSets(values string) {
+	for v := range strings.SplitSeq(values, ",") {
+		v = strings.TrimRight(strings.TrimSpace(v), "=")
+		if b, err := base64.RawStdEncoding.DecodeString(v); err == nil && len(b) > 0 {
+			f.sets = append(f.sets, b)
+		}
+	}
+}
+
 // build makes the track of the description's parameter sets. Cameras send sets that nothing can be done with (VStarcam):
 // those in band count then.
 func (f *format) build(index int) {
-	if t, err := f.sets.track(f.codec, index); err == nil {
+	p := codec.NewParameterSets(f.codec)
+	p.LearnAll(f.sets)
+	if t, err := p.Track(index); err == nil {
 		f.track = t
 	}
-}
-
-func (s *sets) track(c media.Codec, index int) (*media.Track, error) {
-	if c == media.H265 {
-		return codec.H265Track(index, s.vps, s.sps, s.pps)
-	}
-	return codec.H264Track(index, s.sps, s.pps)
-}
-
-// decodeSets decodes one base64 value. Some cameras (GW Security) leave start codes inside or padding off.
-func decodeSets(s string) [][]byte {
-	s = strings.TrimRight(strings.TrimSpace(s), "=")
-	b, err := base64.RawStdEncoding.DecodeString(s)
-	if err != nil {
-		return nil
-	}
-	return splitSets(b)
-}
-
-// splitSets cuts at start codes and drops the zero bytes that belong to no NAL unit.
-func splitSets(b []byte) (nals [][]byte) {
-	for _, nal := range bytes.Split(b, []byte{0, 0, 1}) {
-		if nal = bytes.TrimRight(nal, "\x00"); len(nal) > 0 {
-			nals = append(nals, nal)
-		}
-	}
-	return nals
 }
 
 func number(s string) int {

@@ -9,6 +9,7 @@ import (
 
 	"nightjar/internal/media"
 	"nightjar/internal/store/recording"
+	"nightjar/internal/sys/secret"
 )
 
 // open does everything up to and including PLAY.
@@ -83,7 +84,7 @@ func (s *session) redirect(ctx context.Context, location string) error {
 	}
 	same := to.dial == s.address.dial && to.tls == s.address.tls
 	if !s.first.sameHost(&to) {
-		s.auth = newCredentials("", nil, noScheme)
+		s.auth = newCredentials("", secret.String{}, noScheme)
 	}
 	s.address = to
 	if same {
@@ -150,7 +151,8 @@ func (s *session) setUpTrack(ctx context.Context, uri string, f *format) error {
 		if got.tcp || got.multicast {
 			return refuse("the camera answers a request for UDP with %q", m.get("Transport"))
 		}
-		return t.aim(got)
+		t.aim(got)
+		return nil
 	}
 	if got.channels {
 		t.channel, t.control = got.interleaved[0], got.interleaved[1]

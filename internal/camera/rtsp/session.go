@@ -59,7 +59,7 @@ func newSession(c *Client, a address, t Transport, emit func(media.Sample) error
 	}
 	user, password := c.o.Username, c.o.Password
 	if user == "" && a.hasUser {
-		user, password = a.user, func() string { return a.password }
+		user, password = a.user, a.password
 	}
 	s.ssrc = rand.Uint32()
 	s.auth = newCredentials(user, password, c.scheme)
@@ -68,9 +68,9 @@ func newSession(c *Client, a address, t Transport, emit func(media.Sample) error
 
 // connect opens the control connection.
 func (s *session) connect(ctx context.Context) error {
-	dial, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	dialing, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
-	nc, err := s.o.Dial(dial, "tcp", s.address.dial)
+	nc, err := s.o.Dial(dialing, "tcp", s.address.dial)
 	if err != nil {
 		return dialError(s.address.dial, err)
 	}
@@ -83,7 +83,7 @@ func (s *session) connect(ctx context.Context) error {
 			config.ServerName = s.address.host
 		}
 		t := tls.Client(nc, config)
-		if err := t.HandshakeContext(dial); err != nil {
+		if err := t.HandshakeContext(dialing); err != nil {
 			nc.Close()
 			return dialError(s.address.dial, err)
 		}

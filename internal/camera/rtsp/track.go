@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -50,8 +49,8 @@ type track struct {
 	arrival   time.Time // of the packet being handled
 
 	clock   rtp.Clock
-	sets    sets // of track
-	pending *sets
+	sets    *codec.ParameterSets
+	changed bool  // sets differ from those of track
 	setErr  error // why parameter sets that came can't be used
 	width   uint16
 	height  uint16
@@ -64,7 +63,10 @@ type senderReport struct {
 }
 
 func newTrack(s *session, f *format, uri string) *track {
-	t := &track{s: s, f: f, uri: uri, track: f.track, sets: f.sets, depack: f.open(), payload: f.payload}
+	t := &track{
+		s: s, f: f, uri: uri, track: f.track, depack: f.open(), payload: f.payload, sets: codec.NewParameterSets(f.codec),
+	}
+	t.sets.LearnAll(f.sets)
 	t.take = t.unit
 	return t
 }
@@ -229,7 +231,7 @@ func (t *track) unit(u *rtp.Unit) error {
 
 func (t *track) picture(u *rtp.Unit) error {
 	if u.Sets {
-		t.compare(u.Data)
+		t.learn(u.Data)
 	}
 	if t.f.codec == media.MJPEG && (u.Width != t.width || u.Height != t.height) {
 		if err := t.resize(u.Width, u.Height); err != nil {
@@ -310,90 +312,31 @@ func (t *track) resize(width, height uint16) error {
 	return nil
 }
 
-// compare looks whether the parameter sets in a unit are those of the track. Ordinarily they are, and nothing is allocated.
-func (t *track) compare(unit []byte) {
-	differ := false
-	for b := unit; len(b) > 4; {
-		n := int(binary.BigEndian.Uint32(b))
-		nal := b[4 : 4+n]
-		b = b[4+n:]
-		if list := t.sets.list(t.f.codec, nal); list != nil && !holds(*list, nal) {
-			differ = true
-			break
+// learn takes the parameter sets of a unit. Ordinarily they are those in force, and nothing is allocated. Cameras (Reolink)
+// have zero bytes behind a set in one place and not in the other; those do not count.
+func (t *track) learn(unit []byte) {
+	for {
+		nal, rest, ok := codec.NextNAL(unit)
+		if !ok {
+			return
+		}
+		unit = rest
+		if t.sets.Learn(nal) {
+			t.changed = true
 		}
 	}
-	if !differ {
-		t.pending = nil
-		return
-	}
-	var fresh sets
-	for b := unit; len(b) > 4; {
-		n := int(binary.BigEndian.Uint32(b))
-		nal := b[4 : 4+n]
-		b = b[4+n:]
-		if list := fresh.list(t.f.codec, nal); list != nil && !holds(*list, nal) {
-			*list = append(*list, bytes.Clone(bytes.TrimRight(nal, "\x00")))
-		}
-	}
-	// A kind that is not among them stays what it was.
-	for _, pair := range [3][2]*[][]byte{{&fresh.vps, &t.sets.vps}, {&fresh.sps, &t.sets.sps}, {&fresh.pps, &t.sets.pps}} {
-		if len(*pair[0]) == 0 {
-			*pair[0] = *pair[1]
-		}
-	}
-	t.pending = &fresh
 }
 
-// list returns the list that a parameter set belongs to; nil when nal is none.
-func (s *sets) list(c media.Codec, nal []byte) *[][]byte {
-	if len(nal) == 0 {
-		return nil
-	}
-	if c == media.H265 {
-		switch nal[0] >> 1 & 0x3f {
-		case 32:
-			return &s.vps
-		case 33:
-			return &s.sps
-		case 34:
-			return &s.pps
-		}
-		return nil
-	}
-	switch nal[0] & 0x1f {
-	case 7:
-		return &s.sps
-	case 8:
-		return &s.pps
-	}
-	return nil
-}
-
-// holds tells whether nal is in the list. Zero bytes at the end belong to no NAL unit; some cameras (Reolink) have them in
-// one place and not in the other.
-func holds(list [][]byte, nal []byte) bool {
-	for n := len(nal); n > 0 && nal[n-1] == 0; n-- {
-		nal = nal[:n-1]
-	}
-	for _, have := range list {
-		if bytes.Equal(have, nal) {
-			return true
-		}
-	}
-	return false
-}
-
-// renew makes a new track of parameter sets that changed, at a key sample. If they can't be read, what was known stays.
+// renew makes a new track of parameter sets that changed, at a key sample. If they can't be used, what was known stays.
 func (t *track) renew() {
-	if t.pending == nil {
+	if !t.changed {
 		return
 	}
-	made, err := t.pending.track(t.f.codec, t.index)
-	if err != nil {
-		t.setErr = err
+	t.changed = false
+	made, err := t.sets.Track(t.index)
+	if t.setErr = err; err != nil {
 		return
 	}
-	t.sets, t.pending, t.setErr = *t.pending, nil, nil
 	if t.track == nil || !bytes.Equal(t.track.SampleEntry, made.SampleEntry) {
 		t.track = made
 	}

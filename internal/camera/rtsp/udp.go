@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type datagrams struct {
 	sockets [2]net.PacketConn
 	ports   [2]int
 	peer    [2]*net.UDPAddr // where the camera sends from, as it said; nil when it did not
-	source  net.IP          // datagrams of others are dropped; nil takes all
+	sources []net.IP        // datagrams of others are dropped; none takes all
 }
 
 // datagram is one that was read.
@@ -90,19 +91,22 @@ func (d *datagrams) close() {
 	}
 }
 
-// aim notes where the camera sends from.
-func (t *track) aim(got transport) error {
+// aim notes where the camera sends from. What it calls its source is believed as a sender, but nothing is sent there: that
+// would let a camera make us send to others.
+func (t *track) aim(got transport) {
 	host := t.s.hostOf()
-	if ip := net.ParseIP(got.source); ip != nil && !ip.IsUnspecified() {
-		host = ip
+	if host == nil {
+		return
 	}
-	t.udp.source = host
-	if got.serverPorts && host != nil {
+	t.udp.sources = append(t.udp.sources, host)
+	if ip := net.ParseIP(got.source); ip != nil && !ip.IsUnspecified() && !ip.Equal(host) {
+		t.udp.sources = append(t.udp.sources, ip)
+	}
+	if got.serverPorts {
 		for i, p := range got.server {
 			t.udp.peer[i] = &net.UDPAddr{IP: host, Port: int(p)}
 		}
 	}
-	return nil
 }
 
 // punch sends something to where data will come from, so that firewalls and address translators on the way let it in.
@@ -179,11 +183,11 @@ func (r *udpReaders) read(ctx context.Context, t *track, i int, now func() time.
 
 // accepts tells whether a datagram is from the camera.
 func (d *datagrams) accepts(from net.Addr) bool {
-	if d.source == nil {
+	if len(d.sources) == 0 {
 		return true
 	}
 	a, ok := from.(*net.UDPAddr)
-	return ok && a.IP.Equal(d.source)
+	return ok && slices.ContainsFunc(d.sources, a.IP.Equal)
 }
 
 // watch reads the control connection. The buffer is handed to and fro: the session parses while watch waits.
