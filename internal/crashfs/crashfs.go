@@ -12,7 +12,7 @@
 //   - A name is durable after SyncDir of its directory. Each later create, remove or rename is lost or kept as a whole; a
 //     rename is never half done, and if it joins two directories both must be synced. A file whose name was lost is
 //     gone, whatever was synced in it: Sync of a new file does not make its name durable. Options.Journal models
-//     what ext4, XFS and btrfs do instead: names change in order, and Sync of a file covers all names changed before.
+//     what ext4 does instead: names change in order, and Sync of a changed file covers all names changed before.
 //   - Of a mapping each page is the old or a new one. On a mount marked Volatile (a tmpfs) nothing survives.
 //   - A failed Sync or Datasync (an injected error without Happened) leaves the pending units of the file in limbo, as
 //     Linux does when it marks pages clean that it could not write: reads go on to see them, no later sync that succeeds
@@ -27,6 +27,8 @@
 // Inject has rules for errors, short writes, stalls, and errors of calls that did happen. Mounts have a capacity in
 // bytes and inodes (ENOSPC), a device number of their own (rename across: EXDEV), and may refuse direct I/O. A Direct
 // file takes only what is aligned to vfs.BlockSize in offset, length and memory address, and says EINVAL else.
+//
+// The rules are checked against a real ext4 whose power is cut (TestExt4).
 //
 // All methods may be called concurrently, those of the result of a crash too: the copies share nothing that changes.
 // Memory that other goroutines store into mappings while Crash, Kill or a recorded operation looks at them is read as it
@@ -51,8 +53,8 @@ import (
 type Options struct {
 	MountOptions // of "/"
 	// Journal models a journalling file system: a power cut keeps a beginning of the sequence of name changes, and a Sync
-	// of any file or SyncDir of any directory makes all earlier name changes durable. Without it names are independent of
-	// each other and of files, which is harsher.
+	// of a file or SyncDir of a directory, if that one changed, makes all earlier name changes durable. Without it names
+	// are independent of each other and of files, which is harsher.
 	Journal bool
 	// Now gives modification times; nil: time.Now.
 	Now func() time.Time

@@ -331,13 +331,8 @@ func (d *disk) sync(n *node) {
 	if n.dir {
 		return
 	}
-	if d.journal {
-		for _, op := range d.dirOps {
-			if op.state == pending {
-				op.state = durable
-			}
-		}
-		d.fold()
+	if d.journal && (slices.ContainsFunc(n.ops, func(op fileOp) bool { return op.state == pending }) || d.renamed(n.id)) {
+		d.commit()
 	}
 	uncertain := false
 	for i := range n.ops {
@@ -353,7 +348,32 @@ func (d *disk) sync(n *node) {
 	delete(d.unsure, n.id)
 }
 
+// renamed reports whether a name that leads to the node, or stands in it, has changed since the last commit.
+func (d *disk) renamed(id nodeID) bool {
+	return slices.ContainsFunc(d.dirOps, func(op *dirOp) bool {
+		return op.state == pending && slices.ContainsFunc(op.entries, func(e entry) bool {
+			return e.dir == id || e.node == id
+		})
+	})
+}
+
+// commit makes all changes of names durable, as the end of a journal's transaction does.
+func (d *disk) commit() {
+	for _, op := range d.dirOps {
+		if op.state == pending {
+			op.state = durable
+		}
+	}
+	d.fold()
+}
+
 func (d *disk) syncDir(id nodeID) {
+	if d.journal {
+		if d.renamed(id) {
+			d.commit()
+		}
+		return
+	}
 	for _, op := range d.dirOps {
 		all := true
 		for i := range op.entries {
@@ -362,7 +382,7 @@ func (d *disk) syncDir(id nodeID) {
 			}
 			all = all && op.entries[i].synced
 		}
-		if op.state == pending && (all || d.journal) {
+		if op.state == pending && all {
 			op.state = durable
 		}
 	}
