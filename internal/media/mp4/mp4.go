@@ -115,6 +115,10 @@ func (t *Track) presentation() (sum media.Duration) {
 type Movie struct {
 	Created media.WallTime
 	Tracks  []Track
+
+	// Margin is added to the movie header's duration, which otherwise is that of the longest track: for players that
+	// take it for the end of the media and not of the presentation.
+	Margin media.Duration
 }
 
 // MismatchError tells that a segment's tables contradict its counts.

@@ -45,7 +45,7 @@ func (m *Movie) moov(origin *int64) ([]part, error) {
 	for i := range m.Tracks {
 		longest = max(longest, m.Tracks[i].presentation())
 	}
-	inside := m.movieHeader(longest)
+	inside := m.movieHeader(longest + m.Margin)
 	for i := range m.Tracks {
 		trak, err := m.trak(i, origin)
 		if err != nil {

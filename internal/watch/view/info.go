@@ -63,7 +63,7 @@ func (p *plan) etag() string {
 		for _, t := range l.takes {
 			e := &t.span.d.Tracks[t.track].Entry
 			number(int64(t.track), int64(t.first), int64(t.count), int64(t.sync), int64(t.chunk), t.skip, t.bytes, t.start, t.sum,
-				int64(t.shiftAt), t.shift, t.stretch, t.frames, int64(e.AspectH), int64(e.AspectV), int64(len(e.Data)))
+				int64(t.lead), t.pause, t.squeezed, t.tail, t.stretch, t.frames, int64(e.AspectH), int64(e.AspectV), int64(len(e.Data)))
 			h.Write(e.Data)
 		}
 	}
@@ -92,8 +92,8 @@ func (b *Builder) Explain(ctx context.Context, r Request, w io.Writer) error {
 		fmt.Fprintln(out)
 		for _, t := range l.takes {
 			fmt.Fprintf(out, "  %v: begins %s, run %x/%d, open %d", t, clock(t.span.d.Start), t.span.d.RunUUID[:4], t.span.d.RunOffset, t.span.d.OpenID)
-			if t.shift > 0 {
-				fmt.Fprintf(out, ", sample %d shown %d ticks after its beginning", t.shiftAt, t.shift)
+			if t.lead > 0 {
+				fmt.Fprintf(out, ", first %d only decoded, %d ticks shorter", t.lead, t.squeezed)
 			}
 			if t.stretch != 0 {
 				fmt.Fprintf(out, ", last sample %+d ticks", t.stretch)

@@ -218,13 +218,10 @@ func (p *plan) takeFrom(ctx context.Context, s *span, first bool) (bool, error) 
 const longestStretch = 1<<31 - 1<<25
 
 // layPictures gives every span its place on the video's time line. The decoding of a sample begins at its span's base
-// plus what the durations before it in the recording add up to; a shift moves the first shown sample only.
+// plus what the durations before it in the recording add up to.
 func (p *plan) layPictures() {
 	first := p.spans[0]
-	first.base = -first.takes[0].start
-	if t := first.takes[0]; t.early() {
-		first.base -= t.shift // the file begins with the shown sample
-	}
+	first.base = -first.takes[0].start - first.takes[0].squeezed
 	p.origin = first.base + int64(first.from) + first.lead()
 	p.start = first.d.Start.Add(first.from.AsWall())
 	missing := int64(0) // what gaps longer than a sample can last have lost
@@ -267,9 +264,19 @@ func (p *plan) layData() {
 	}
 }
 
+// margin is what the movie header says too much: up to two pictures' time, for GStreamer 1.22, which ends a file of one
+// track after a key sample once media time, before the edit list, has reached the length of the movie.
+func (p *plan) margin() media.Duration {
+	tail := p.spans[len(p.spans)-1].takes[0].tail
+	if len(p.tracks) == 1 && (tail > 0 && tail <= p.origin || int64(p.length) <= p.origin) {
+		return media.Duration(p.origin)
+	}
+	return 0
+}
+
 // file builds the virtual file.
 func (p *plan) file() (*virtual.File, error) {
-	movie := &mp4.Movie{Created: p.start}
+	movie := &mp4.Movie{Created: p.start, Margin: p.margin()}
 	size := int64(0)
 	for _, s := range p.spans {
 		size += s.size()

@@ -39,13 +39,13 @@ type take struct {
 	start int64 // durations before them, in ticks of the track
 	sum   int64 // their durations as stored
 
-	shiftAt int32 // the sample that begins later than it was taken, by shift ticks
-	shift   int64
-	stretch int64 // how much longer, or shorter, the last ones last
-	frames  int64 // not 0: samples are PCM frames of that many bytes
-
-	// composed: the track has composition offsets, so a shift goes there; without, decoding times make room for it.
-	composed bool
+	lead     int32 // how many samples at the beginning are only decoded; each lasts one tick,
+	pause    int64 // and the last of them so many
+	squeezed int64 // by how much that shortens them together
+	tail     int64 // durations from the end of the last key sample on; 0 if nothing follows it, or it is not known
+	stretch  int64 // how much longer, or shorter, the last ones last
+	frames   int64 // not 0: samples are PCM frames of that many bytes
+	composed bool  // the track has composition offsets
 }
 
 func (s *span) describe(ctx context.Context) (*recording.Description, error) {
@@ -79,39 +79,39 @@ func (s *span) size() (n int64) {
 // takeAll takes all samples of a track, from the row alone.
 func (s *span) takeAll(track int) {
 	t := &s.d.Tracks[track]
-	s.takes = append(s.takes, &take{span: s, track: track, count: t.Samples, sync: t.SyncSamples, chunk: t.Chunks, bytes: t.Bytes, sum: t.Duration, shiftAt: -1})
+	s.takes = append(s.takes, &take{span: s, track: track, count: t.Samples, sync: t.SyncSamples, chunk: t.Chunks, bytes: t.Bytes, sum: t.Duration})
 }
 
-// takePictures takes the pictures from the key sample at or before from on; exact shows them from from on, else from
-// that key sample on. d has the blobs. It returns false if there are none.
-func (s *span) takePictures(d *recording.Description, exact, composition bool) (bool, error) {
+// takePictures takes the pictures of a part: those from the key sample on that comes at or before the picture standing at
+// from. d has the blobs. With exact, from moves to the beginning of that picture, else to the key sample. It returns
+// false if there are none.
+func (s *span) takePictures(d *recording.Description, exact, composed bool) (bool, error) {
 	t := &d.Tracks[0]
-	lead := s.lead()
 	index, extra := recording.NewIndexIterator(t.Index), recording.NewExtraIterator(t.Extra)
-	taken := &take{span: s, shiftAt: -1, composed: composition}
+	taken := &take{span: s, composed: composed}
 	last := int32(-1)
-	var stands int32 // the sample that stands at from
-	var standsFrom, keyFrom, lastSync int64
-	var syncAtKey, sync, end int64
-	standsFrom = math.MinInt64
+	stands, key := int64(math.MinInt64), int64(0) // when the picture standing at from, and the key sample, are shown
+	var sync, syncBefore, syncLast int32
+	end, keyEnd := int64(0), int64(0)
 	for index.Next() {
 		extra.Next()
-		shown := index.Start + int64(extra.Composition) - lead
-		if index.Key {
-			sync++
-		}
+		shown := index.Start + int64(extra.Composition) - s.lead()
 		if shown <= int64(s.from) {
 			if index.Key {
 				taken.first, taken.skip, taken.start = index.Sample, index.Offset, index.Start
-				syncAtKey, keyFrom = sync-1, shown
+				syncBefore, key = sync, shown
 			}
-			if shown > standsFrom {
-				stands, standsFrom = index.Sample, shown
-			}
+			stands = max(stands, shown)
+		}
+		if index.Key {
+			sync++
 		}
 		if s.to == whole || shown < int64(s.to) {
-			last, lastSync, end = index.Sample, sync, index.Start+int64(index.Duration)
+			last, syncLast, end = index.Sample, sync, index.Start+int64(index.Duration)
 			taken.bytes = index.Offset + int64(index.Size)
+			if index.Key {
+				keyEnd = end
+			}
 		}
 	}
 	if err := errors.Join(index.Err(), extra.Err()); err != nil {
@@ -120,19 +120,40 @@ func (s *span) takePictures(d *recording.Description, exact, composition bool) (
 	if last < taken.first || last < 0 {
 		return false, nil
 	}
-	if !exact {
-		s.from, stands, standsFrom = media.Duration(keyFrom), taken.first, keyFrom
-	}
 	taken.count, taken.bytes, taken.sum = last-taken.first+1, taken.bytes-taken.skip, end-taken.start
-	taken.sync = int32(lastSync - syncAtKey)
-	if shift := int64(s.from) - standsFrom; shift > 0 {
-		taken.shiftAt, taken.shift = stands, shift
+	taken.sync, taken.tail = syncLast-syncBefore, end-keyEnd
+	if s.from = media.Duration(key); exact {
+		s.from = media.Duration(stands)
+		taken.squeeze(t, stands+s.lead())
 	}
-	if !composition && s.to != whole && end > int64(s.to) {
+	if !composed && s.to != whole && end > int64(s.to) {
 		taken.stretch = int64(s.to) - end
 	}
 	s.takes = append(s.takes, taken)
 	return true, nil
+}
+
+// squeeze finds the samples that are only decoded, before any that is shown at or after from (counted from the decoding
+// of the recording's first), and takes away most of their time: the edit list skips them, but the less time they take,
+// the less it matters how well a player follows edit lists. All last one tick but the last, which lasts a little longer
+// than a picture: GStreamer shows a picture if its usual duration reaches into what is presented.
+func (t *take) squeeze(track *recording.Track, from int64) {
+	index, extra := recording.NewIndexIterator(track.Index), recording.NewExtraIterator(track.Extra)
+	longest := int64(0)
+	for index.Next() {
+		extra.Next()
+		switch {
+		case index.Sample < t.first:
+			continue
+		case index.Start+int64(extra.Composition) < from:
+			longest = max(longest, int64(index.Duration))
+			continue
+		case index.Sample > t.first && index.Start <= from:
+			t.lead, t.pause = index.Sample-t.first, longest+longest/4
+			t.squeezed = index.Start - t.start - int64(t.lead-1) - t.pause
+		}
+		return
+	}
 }
 
 // takeSounds takes the samples of a track other than the first that overlap the part.
@@ -148,7 +169,7 @@ func (s *span) takeSounds(d *recording.Description, track int) error {
 		to = ticks(s.to)
 	}
 	index := recording.NewIndexIterator(t.Index)
-	taken := &take{span: s, track: track, shiftAt: -1}
+	taken := &take{span: s, track: track}
 	for index.Next() {
 		if index.Start+int64(index.Duration) <= from {
 			continue

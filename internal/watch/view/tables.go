@@ -24,16 +24,8 @@ func (t *take) segment(entry int) mp4.Segment {
 	return s
 }
 
-// early reports whether the sample that is shown first is also the first in the file: then a shift shortens the take.
-func (t *take) early() bool { return t.shiftAt == t.first && !t.composed }
-
 // duration is what the samples last together, in ticks of the track.
-func (t *take) duration() int64 {
-	if t.early() {
-		return t.sum - t.shift + t.stretch
-	}
-	return t.sum + t.stretch
-}
+func (t *take) duration() int64 { return t.sum - t.squeezed + t.stretch }
 
 func (t *take) String() string {
 	return fmt.Sprintf("recording %v, %v samples %d-%d", t.span.d.ID, t.span.d.Tracks[t.track].Kind, t.first, t.first+t.count-1)
@@ -63,12 +55,9 @@ func (t *take) Samples(ctx context.Context, yield func(mp4.Sample) bool) error {
 		if n == end {
 			break
 		}
-		duration, composition := t.shifted(n, int64(index.Duration)), int64(0)
-		if t.composed {
-			composition = int64(extra.Composition)
-			if n == t.shiftAt {
-				composition += t.shift
-			}
+		duration, composition := t.lasts(&index), int32(0)
+		if t.composed && n >= t.first+t.lead {
+			composition = extra.Composition
 		}
 		switch {
 		case t.stretch < 0:
@@ -76,10 +65,10 @@ func (t *take) Samples(ctx context.Context, yield func(mp4.Sample) bool) error {
 		case n == end-1:
 			duration += t.stretch
 		}
-		if duration < 0 || duration > math.MaxUint32 || composition < math.MinInt32 || composition > math.MaxInt32 {
-			return fmt.Errorf("%v: sample %d: duration %d, composition offset %d", t, n, duration, composition)
+		if duration < 0 || duration > math.MaxUint32 {
+			return fmt.Errorf("%v: sample %d: duration %d", t, n, duration)
 		}
-		if !yield(mp4.Sample{Duration: uint32(duration), Size: uint32(index.Size), Composition: int32(composition), Key: index.Key}) {
+		if !yield(mp4.Sample{Duration: uint32(duration), Size: uint32(index.Size), Composition: composition, Key: index.Key}) {
 			return nil
 		}
 	}
@@ -89,19 +78,15 @@ func (t *take) Samples(ctx context.Context, yield func(mp4.Sample) bool) error {
 	return nil
 }
 
-// shifted is the duration of sample n after the first shown sample was moved to the start of the view: what that one
-// loses, the sample before it gains.
-func (t *take) shifted(n int32, duration int64) int64 {
-	if t.composed || t.shiftAt < 0 {
-		return duration
+// lasts is the duration of a sample, but for the stretch.
+func (t *take) lasts(index *recording.IndexIterator) int64 {
+	switch n := index.Sample - t.first; {
+	case n >= t.lead:
+		return int64(index.Duration)
+	case n == t.lead-1:
+		return t.pause
 	}
-	switch n {
-	case t.shiftAt:
-		return duration - t.shift
-	case t.shiftAt - 1:
-		return duration + t.shift
-	}
-	return duration
+	return 1
 }
 
 // shortened returns the durations of all samples when the last ones are shortened by -stretch together, each to one tick
@@ -111,7 +96,7 @@ func (t *take) shortened(track *recording.Track) ([]int64, error) {
 	index := recording.NewIndexIterator(track.Index)
 	for index.Next() && index.Sample < t.first+t.count {
 		if index.Sample >= t.first {
-			all = append(all, t.shifted(index.Sample, int64(index.Duration)))
+			all = append(all, t.lasts(&index))
 		}
 	}
 	if err := index.Err(); err != nil {

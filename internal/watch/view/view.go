@@ -13,10 +13,11 @@
 // already handed out.) There is no rounding anywhere in video; positions of audio are rounded to the nearest tick of its
 // clock rate, each time anew from the recording's start, so that errors do not add up.
 //
-// Presented are all pictures whose interval overlaps [start, end): the first is the one that stands at start, shown from
-// start on; the last begins before end and lasts until end. Decoding begins at the key sample at or before start; what
-// lies between is in the file and skipped by the edit list. Audio samples are taken when they overlap the span, and the
-// edit list trims the first and the last.
+// Presented are all pictures whose interval overlaps [start, end): the first is the one that stands at start, from its
+// beginning on (Info.Start, less than one picture before the requested start); the last begins before end and lasts until
+// end. Decoding begins at the key sample at or before start; what lies between is in the file, lasts a tick each, and is
+// skipped by the edit list. Audio samples are taken when they overlap the span, and the edit list trims the first and the
+// last.
 //
 // Time in the file is the camera's clock within a run. Between runs (and where recordings were deleted) there is a gap:
 // with Keep the last sample before it lasts until the next run begins, so that each run stands where the wall clock says,
@@ -84,7 +85,8 @@ type Request struct {
 
 // Info tells what a view came out as.
 type Info struct {
-	// Start is the instant that the file's time 0 stands for: the requested start, or the first picture after it.
+	// Start is the instant that the file's time 0 stands for: the beginning of the picture that stands at the requested
+	// start, or of the first after it.
 	// End is the instant at which the last picture ends; a view of [Start, End) is this one for ever, or until something
 	// in it is deleted.
 	Start, End media.WallTime
