@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,6 +54,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serve opens the ports, says so, and serves until ctx ends.
 func serve(ctx context.Context, s *settings, stdout io.Writer) error {
+	if os.Getenv("GOMAXPROCS") == "" { // waking a second thread costs more than it gains until one is busy
+		runtime.GOMAXPROCS(min(runtime.NumCPU(), 1+s.options.Cameras/64))
+	}
 	srv := camsim.New(s.options)
 	if err := srv.Open(); err != nil {
 		return err

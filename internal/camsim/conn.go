@@ -8,14 +8,18 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // conn is one TCP connection (or pipe) of a client: one goroutine reads and answers requests, one writes what the
-// answers and the streams put into the queue.
+// answers and the streams put into the queue. A sample that finds the queue empty goes straight into the socket, as far
+// as that takes it without waiting: waking the writer for each picture would cost more than the picture.
 type conn struct {
 	srv *Server
 	nc  net.Conn
+	raw syscall.RawConn // of a TCP connection; nil: everything goes through the queue
+	try func(fd uintptr) bool
 
 	// Owned by the reader.
 	stream *stream // the one that the latest request was about
@@ -26,6 +30,9 @@ type conn struct {
 	changed  *sync.Cond
 	pending  []byte // what is to be written
 	marks    []mark // where samples end in pending
+	busy     bool   // the writer has taken a queue and not finished it
+	direct   []byte // what try is to write
+	taken    int    // what try has written
 	closed   bool   // nothing is queued any more
 	reason   string // why it was closed by us
 	finished chan struct{}
@@ -34,6 +41,17 @@ type conn struct {
 func newConn(srv *Server, nc net.Conn) *conn {
 	c := &conn{srv: srv, nc: nc, nonce: srv.nonce(), finished: make(chan struct{})}
 	c.changed = sync.NewCond(&c.mu)
+	if t, ok := nc.(*net.TCPConn); ok {
+		c.raw, _ = t.SyscallConn() // fails only without a connection
+		c.try = func(fd uintptr) bool {
+			n, err := syscall.Write(int(fd), c.direct) // the descriptor does not block
+			if err != nil {
+				n = 0 // full, or broken: the writer will see it
+			}
+			c.taken = n
+			return true
+		}
+	}
 	return c
 }
 
@@ -46,7 +64,7 @@ func (c *conn) serve(ctx context.Context) error {
 	c.shut()
 	<-c.finished
 	c.nc.Close()
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || c.why() != "" {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET) || c.why() != "" {
 		err = nil
 	}
 	return err
@@ -94,14 +112,24 @@ func (c *conn) send(r *response) {
 	c.changed.Signal()
 }
 
-// enqueue queues the packets of a sample. A full queue closes the connection.
+// enqueue queues the packets of a sample. A full queue closes the connection; one sample always has room.
 func (c *conn) enqueue(b []byte, s *session, x sent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
-	if len(c.pending)+len(b) > c.srv.o.QueueBytes {
+	if c.raw != nil && !c.busy && len(c.pending) == 0 {
+		c.direct, c.taken = b, 0
+		if err := c.raw.Write(c.try); err != nil {
+			c.taken = 0
+		}
+		if b = b[c.taken:]; len(b) == 0 {
+			s.wrote(x, time.Now())
+			return
+		}
+	}
+	if len(c.pending) > 0 && len(c.pending)+len(b) > c.srv.o.QueueBytes {
 		c.failLocked("slow", false)
 		return
 	}
@@ -117,6 +145,7 @@ func (c *conn) write() {
 	var marks []mark
 	for {
 		c.mu.Lock()
+		c.busy = false
 		for len(c.pending) == 0 && !c.closed {
 			c.changed.Wait()
 		}
@@ -126,12 +155,14 @@ func (c *conn) write() {
 		}
 		buf, c.pending = c.pending, buf[:0]
 		marks, c.marks = c.marks, marks[:0]
+		c.busy = true
 		c.mu.Unlock()
 
 		err := c.nc.SetWriteDeadline(time.Now().Add(c.srv.o.WriteTimeout))
 		n := 0
 		if err == nil {
 			n, err = c.nc.Write(buf)
+			c.nc.SetWriteDeadline(time.Time{})
 		}
 		c.settle(marks, n)
 		if err != nil {

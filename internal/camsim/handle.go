@@ -156,7 +156,6 @@ func (x *exchange) keepAlive(ctx context.Context) {
 	st := x.session.stream
 	st.mu.Lock()
 	how, delay := st.faults.keepAlive, st.faults.keepAliveDelay
-	x.session.adopt(x.c)
 	st.mu.Unlock()
 	if how != "ignore" {
 		x.session.touch()
@@ -171,14 +170,6 @@ func (x *exchange) keepAlive(ctx context.Context) {
 		x.fail(501)
 	case delay > 0:
 		x.c.pause(ctx, delay)
-	}
-}
-
-// adopt ties a session whose connection is gone to another one, as RFC 2326 section 1.6 allows. Ghosts stay ghosts.
-// Called under stream.mu.
-func (s *session) adopt(c *conn) {
-	if s.conn == nil && !s.ghost && !s.ended {
-		s.conn = c
 	}
 }
 

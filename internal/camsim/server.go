@@ -321,8 +321,8 @@ func (s *Server) nonce() string {
 	return fmt.Sprintf("%016x%016x", s.rng.Uint64(), s.rng.Uint64())
 }
 
-// reboot closes the port and everything that came through it.
-func (s *Server) reboot(d time.Duration) {
+// Reboot lets all cameras restart: connections die, the port is closed for d, sessions are forgotten.
+func (s *Server) Reboot(d time.Duration) {
 	s.mu.Lock()
 	s.down, s.rebooting = true, d
 	s.reboots++
@@ -342,9 +342,6 @@ func (s *Server) reboot(d time.Duration) {
 	}
 }
 
-// Reboot lets all cameras restart: connections die, the port is closed for d, sessions are forgotten.
-func (s *Server) Reboot(d time.Duration) { s.reboot(d) }
-
 // SetFault switches a fault of a stream, or with path "" of all, on or with the value "off" off.
 func (s *Server) SetFault(path string, f Fault) error {
 	if err := s.Open(); err != nil {
@@ -357,15 +354,20 @@ func (s *Server) setFault(path string, f Fault) error {
 	if path != "" && s.streams[path] == nil {
 		return fmt.Errorf("no stream %q", path)
 	}
+	if f.Kind == Reboot { // one port, one mains plug: it happens to all
+		var probe faults
+		err := probe.set(f)
+		if err == nil && probe.once.kind == Reboot {
+			s.Reboot(probe.once.d)
+		}
+		return err
+	}
 	for _, p := range s.paths {
 		if path != "" && p != path {
 			continue
 		}
 		if err := s.streams[p].setFault(f); err != nil {
 			return err
-		}
-		if f.Kind == Reboot { // there is one port only
-			break
 		}
 	}
 	return nil

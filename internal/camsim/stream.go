@@ -13,6 +13,10 @@ const reportInterval = 5 * time.Second
 // mostBehind is how late a stream may be before it leaves samples out.
 const mostBehind = 5 * time.Second
 
+// phases is the number of instants within a picture's interval over which the streams are spread. Waking up costs more
+// than making a picture, so streams share instants where there are many.
+const phases = 6
+
 // encoding describes the generated pictures of a stream.
 type encoding struct {
 	width, height, fps, gop, bitRate int
@@ -62,7 +66,7 @@ func newStream(srv *Server, path string, index, of int, enc encoding) *stream {
 		wake: make(chan struct{}, 1),
 	}
 	interval := time.Second / time.Duration(enc.fps)
-	s.phase = interval * time.Duration(index) / time.Duration(of)
+	s.phase = interval * time.Duration(index*phases/of) / phases
 	return s
 }
 

@@ -61,8 +61,6 @@ func (s *stream) once(o once, now time.Time) error {
 				x.conn.renewNonce()
 			}
 		}
-	case Reboot:
-		s.srv.group.Go(func() { s.srv.reboot(o.d) }) // takes Server.mu, which is never taken under stream.mu
 	}
 	return nil
 }
