@@ -148,6 +148,9 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 	c := &Catalog{options: o, lock: lock, began: o.Now()}
 	if err := c.start(ctx); err != nil {
 		c.shut()
+		if errors.Is(err, sqlite3.NOTADB) || errors.Is(err, sqlite3.CORRUPT) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		return nil, fmt.Errorf("open catalog in %s: %w", o.Dir, err)
 	}
 	return c, nil

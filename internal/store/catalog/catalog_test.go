@@ -173,11 +173,11 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, FileName), []byte("this is not a database, it only lies here"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, FileName), []byte(strings.Repeat("this is not a database, it only lies here", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(ctx, options(dir, ReadWrite)); err == nil {
-		t.Error("opened a text file")
+	if _, err := Open(ctx, options(dir, ReadWrite)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("opened a text file: %v", err)
 	}
 }
 

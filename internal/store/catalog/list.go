@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"nightjar/internal/media"
@@ -195,15 +196,44 @@ func (c *Catalog) Oldest(ctx context.Context, stream recording.StreamID, dir Dir
 	err = c.read(ctx, func(tx *conn) error {
 		const sql = `select id, directory_id, start_90k, wall_duration_90k, bytes from recording
 			where stream_id = ?1 and (?2 = 0 or directory_id = ?2) order by start_90k, id limit ?3`
-		return tx.query(sql, func(r *row) error {
-			list = append(list, Brief{
-				ID: recording.ID(r.int64()), Directory: DirectoryID(r.int64()), Start: media.WallTime(r.int64()),
-				Duration: media.WallDuration(r.int64()), DiskBytes: DiskBytes(r.int64()),
-			})
-			return nil
-		}, uint32(stream), int64(dir), n)
+		return tx.query(sql, func(r *row) error { list = append(list, scanBrief(r)); return nil }, uint32(stream), int64(dir), n)
 	})
 	return list, err
+}
+
+// Briefs calls yield for every recording of a stream, in order of start and id, until yield returns false. It reads in
+// pages, like Recordings.
+func (c *Catalog) Briefs(ctx context.Context, stream recording.StreamID, yield func(Brief) bool) error {
+	page := make([]Brief, 0, pageRows)
+	last := Brief{Start: math.MinInt64}
+	for {
+		page = page[:0]
+		err := c.read(ctx, func(tx *conn) error {
+			const sql = `select id, directory_id, start_90k, wall_duration_90k, bytes from recording
+				where stream_id = ?1 and (start_90k, id) > (?2, ?3) order by start_90k, id limit ?4`
+			return tx.query(sql, func(r *row) error { page = append(page, scanBrief(r)); return nil },
+				uint32(stream), int64(last.Start), int64(last.ID), pageRows)
+		})
+		if err != nil {
+			return fmt.Errorf("list recordings of stream %d: %w", stream, err)
+		}
+		for _, b := range page {
+			if !yield(b) {
+				return nil
+			}
+		}
+		if len(page) < pageRows {
+			return nil
+		}
+		last = page[len(page)-1]
+	}
+}
+
+func scanBrief(r *row) Brief {
+	return Brief{
+		ID: recording.ID(r.int64()), Directory: DirectoryID(r.int64()), Start: media.WallTime(r.int64()),
+		Duration: media.WallDuration(r.int64()), Bytes: r.int64(),
+	}
 }
 
 // notFound turns errNoRow into ErrNotFound and says what was looked for.

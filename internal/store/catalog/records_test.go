@@ -97,6 +97,16 @@ func TestRecordingsPages(t *testing.T) {
 			t.Fatalf("position %d has number %d", i, n)
 		}
 	}
+	at := uint32(0)
+	err := f.Briefs(context.Background(), f.camera.Streams[0].ID, func(b Brief) bool {
+		if at++; b.ID.N() != at {
+			t.Errorf("brief %d has number %d", at, b.ID.N())
+		}
+		return true
+	})
+	if err != nil || int(at) != len(batch) {
+		t.Errorf("%d briefs of %d, %v", at, len(batch), err)
+	}
 }
 
 func TestFlushRefuses(t *testing.T) {
@@ -339,6 +349,11 @@ func compareModel(t *testing.T, f *fixture, stream recording.StreamID, model []*
 	if err != nil || len(listed) != len(ids) || !slices.IsSortedFunc(listed, func(a, b Brief) int { return int(a.Start - b.Start) }) {
 		t.Errorf("stream %d: oldest lists %d of %d (%v)", stream, len(listed), len(ids), err)
 	}
+	var briefs []Brief
+	err = f.Briefs(ctx, stream, func(b Brief) bool { briefs = append(briefs, b); return true })
+	if err != nil || !slices.Equal(briefs, listed) {
+		t.Errorf("stream %d: briefs %v, oldest %v (%v)", stream, briefs, listed, err)
+	}
 	if in, err := f.Oldest(ctx, stream, f.dir.ID+1, 10); err != nil || len(in) != 0 {
 		t.Errorf("other directory: %v, %v", in, err)
 	}
@@ -382,6 +397,9 @@ func TestVerifyFinds(t *testing.T) {
 		{"hour", "update hour set samples = samples + 1"},
 		{"hour", "delete from hour"},
 		{"hour", "insert into hour values (1, 99, 1, 1, 1, 1)"},
+		{"schema", "drop index garbage_recording"},
+		{"schema", "alter table audit add column why text"},
+		{"schema", "create table guest (x)"},
 		{"sample_entry", "update sample_entry set width = 1"},
 		{"recording_track", "pragma foreign_keys=off; update recording_track set sample_entry_id = 1000; pragma foreign_keys=on"},
 	} {

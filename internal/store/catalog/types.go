@@ -110,13 +110,13 @@ type Usage struct {
 	Duration   media.WallDuration
 }
 
-// Brief is what retention needs to know of a recording.
+// Brief is what retention and checks need to know of a recording; lists of it come from an index alone.
 type Brief struct {
 	ID        recording.ID
 	Directory DirectoryID
 	Start     media.WallTime
 	Duration  media.WallDuration
-	DiskBytes int64
+	Bytes     int64 // size of the sample file; DiskBytes tells the room it takes
 }
 
 // Hour totals one stream and one UTC hour. A recording counts in the hour in which it starts; its duration is divided.
@@ -146,6 +146,7 @@ var (
 	ErrInvalid   = errors.New("invalid")
 	ErrNoCatalog = errors.New("no catalog")
 	ErrReadOnly  = errors.New("catalog is open read-only")
+	ErrDamaged   = errors.New("catalog is damaged")
 )
 
 // MaxDuration bounds the wall duration of a recording; lists by time rely on it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"nightjar/internal/media"
 	"nightjar/internal/store/recording"
 )
@@ -22,7 +24,7 @@ func (c *Catalog) Verify(ctx context.Context, quick bool, yield func(Problem)) e
 	return c.read(ctx, func(tx *conn) error {
 		for _, f := range []func(*conn, func(Problem)) error{
 			func(tx *conn, yield func(Problem)) error { return verifySQLite(tx, quick, yield) },
-			verifyReferences, verifyTotals, verifyEntries,
+			verifySchema, verifyReferences, verifyTotals, verifyEntries,
 		} {
 			if err := f(tx, yield); err != nil {
 				return fmt.Errorf("verify catalog: %w", err)
@@ -51,6 +53,45 @@ func verifySQLite(tx *conn, quick bool, yield func(Problem)) error {
 		yield(Problem{Table: table, Detail: fmt.Sprintf("row %d refers to a missing row of %s", row, parent)})
 		return nil
 	})
+}
+
+// verifySchema compares tables and indexes with those that schema.sql makes.
+func verifySchema(tx *conn, yield func(Problem)) error {
+	db, err := sqlite3.OpenFlags(":memory:", sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE|sqlite3.OPEN_MEMORY)
+	if err != nil {
+		return err
+	}
+	fresh := newConn(db)
+	defer fresh.close()
+	if err := db.Exec(schemaSQL); err != nil {
+		return err
+	}
+	want, err := fresh.objects()
+	if err != nil {
+		return err
+	}
+	got, err := tx.objects()
+	for name, sql := range got {
+		if want[name] != sql {
+			yield(Problem{Table: "schema", Detail: name + " is not as this version makes it"})
+		}
+		delete(want, name)
+	}
+	for name := range want {
+		yield(Problem{Table: "schema", Detail: name + " is missing"})
+	}
+	return err
+}
+
+// objects returns the definitions of all tables and indexes by name.
+func (c *conn) objects() (map[string]string, error) {
+	list := make(map[string]string)
+	err := c.query("select type || ' ' || name, coalesce(sql, '') from sqlite_schema", func(r *row) error {
+		name := r.text()
+		list[name] = r.text()
+		return nil
+	})
+	return list, err
 }
 
 // references are queries for rows that contradict others; each yields a recording id, or 0, and a sentence.
