@@ -72,7 +72,11 @@ func TestFaultsAreInTheGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range Kinds() {
-		if !bytes.Contains(guide, []byte("| `"+string(k)+"`")) && !bytes.Contains(guide, []byte("| `"+string(k)+"=")) {
+		row := []byte("\n| `" + string(k))
+		if i := bytes.Index(guide, append(row, '`')); i >= 0 {
+			continue
+		}
+		if !bytes.Contains(guide, append(row, '=')) && !bytes.Contains(guide, append(row, '[')) {
 			t.Errorf("the guide has no row for %s", k)
 		}
 	}

@@ -117,7 +117,7 @@ func TestSlowClient(t *testing.T) {
 	good := dial(t, addr, "/cam0")
 	good.play()
 	slow := dial(t, addr, "/cam0")
-	slow.nc.(*net.TCPConn).SetReadBuffer(4096)
+	slow.nc.(*net.TCPConn).SetReadBuffer(256 << 10)
 	slow.deaf = make(chan struct{})
 	slow.play()
 	ended := func() bool {
