@@ -44,12 +44,13 @@ import (
 	"nightjar/internal/store/recording"
 )
 
-// The ways in which a request can be impossible.
+// The ways in which a request can be impossible. All but ErrEmpty and ErrStream are ErrInvalid.
 var (
-	ErrOrder   = errors.New("the start of the span must lie before its end")
-	ErrFuture  = errors.New("the span lies in the future")
+	ErrInvalid = errors.New("impossible span")
+	ErrOrder   = fmt.Errorf("%w: the start must lie before the end", ErrInvalid)
+	ErrFuture  = fmt.Errorf("%w: it lies in the future", ErrInvalid)
+	ErrTooLong = fmt.Errorf("%w: it is too long for one file", ErrInvalid)
 	ErrEmpty   = errors.New("nothing was recorded in the span")
-	ErrTooLong = errors.New("the span is too long for one file")
 	ErrStream  = errors.New("there is no such stream") // for whoever resolves names to stream ids
 )
 
