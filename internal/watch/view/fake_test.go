@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -262,4 +263,16 @@ func serve(t testing.TB, b *Builder, f *fake, r Request) (*mp4test.File, Info) {
 		t.Fatalf("%+v: %v", r, err)
 	}
 	return got, info
+}
+
+// lockedFake can be described concurrently.
+type lockedFake struct {
+	mu sync.Mutex
+	*fake
+}
+
+func (f *lockedFake) Describe(ctx context.Context, id recording.ID) (*recording.Description, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fake.Describe(ctx, id)
 }

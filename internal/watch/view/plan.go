@@ -95,7 +95,7 @@ func (p *plan) list(ctx context.Context, now media.WallTime) error {
 		}
 		return compare(a.d.ID < b.d.ID)
 	})
-	for _, s := range p.spans {
+	for i, s := range p.spans {
 		if s.d.End().Add(fresh) < now && !p.builder.archive.Growing(s.d.ID) {
 			continue
 		}
@@ -110,7 +110,8 @@ func (p *plan) list(ctx context.Context, now media.WallTime) error {
 		s.d, s.held = d, true
 		if growing {
 			p.growing = true
-			s.to = stable(d, !p.request.NoAudio)
+			heard := i > 0 && p.spans[i-1].d.RunUUID == d.RunUUID && hasSound(p.spans[i-1].d)
+			s.to = stable(d, !p.request.NoAudio, heard)
 		}
 	}
 	return nil
@@ -124,9 +125,10 @@ func compare(less bool) int {
 }
 
 // stable is up to when the samples of a growing recording are settled: the newest picture's duration is still open, and
-// pictures shown after its decoding may still come before it. Sound that lags behind the pictures is waited for, but not
-// for longer than patience: it may have stopped.
-func stable(d *recording.Description, sound bool) media.Duration {
+// pictures shown after its decoding may still come before it. Sound that is wanted and lags behind the pictures (or that
+// was heard in the recording before and not yet in this one) is waited for, but not for longer than patience: it may have
+// stopped.
+func stable(d *recording.Description, wanted, heard bool) media.Duration {
 	lead := d.Tracks[0].StartOffset
 	newest := func(t *recording.Track) int64 {
 		index := recording.NewIndexIterator(t.Index)
@@ -136,13 +138,20 @@ func stable(d *recording.Description, sound bool) media.Duration {
 	}
 	settled := max(media.Duration(newest(&d.Tracks[0]))-lead, 0)
 	limit := settled - patience
+	if wanted && heard && !hasSound(d) {
+		settled = limit
+	}
 	for i := range d.Tracks {
-		if t := &d.Tracks[i]; t.Kind == media.Audio && sound {
+		if t := &d.Tracks[i]; t.Kind == media.Audio && wanted {
 			at := media.Duration(media.Rescale(newest(t), media.TicksPerSecond, int64(t.Entry.ClockRate))) + t.StartOffset - lead
 			settled = min(settled, max(at, limit))
 		}
 	}
 	return max(settled, 0)
+}
+
+func hasSound(d *recording.Description) bool {
+	return slices.ContainsFunc(d.Tracks, func(t recording.Track) bool { return t.Kind == media.Audio })
 }
 
 const patience media.Duration = 2 * media.TicksPerSecond
