@@ -110,6 +110,7 @@ func (d *disk) units() []Unit {
 		if n.links == 0 && n.refs == 0 && !n.inBase {
 			continue // no name leads here after any crash
 		}
+		path := d.path(n)
 		for i, op := range n.ops {
 			if op.state == durable {
 				continue
@@ -119,14 +120,14 @@ func (d *disk) units() []Unit {
 				if op.whole {
 					kind = UnitPage
 				}
-				add(Unit{Kind: kind, Path: n.path, Offset: op.offset, Size: int64(len(op.data)), node: id, op: i})
+				add(Unit{Kind: kind, Path: path, Offset: op.offset, Size: int64(len(op.data)), node: id, op: i})
 			}
 			if op.size >= 0 {
 				from := int64(-1)
 				if op.data != nil {
 					from = op.grew
 				}
-				add(Unit{Kind: UnitSize, Path: n.path, Size: op.size, node: id, op: i, from: from})
+				add(Unit{Kind: UnitSize, Path: path, Size: op.size, node: id, op: i, from: from})
 			}
 		}
 	}
@@ -142,7 +143,7 @@ func (d *disk) crash(units []Unit, fates []Fate) *disk {
 	}
 	c := &crashing{from: d, to: out, units: units, fates: fates}
 	c.placeNames()
-	c.build(rootID, "/")
+	c.build(rootID, entry{})
 	return out
 }
 
@@ -219,18 +220,19 @@ func (c *crashing) place(e entry) {
 	c.places[e.node] = e
 }
 
-// build copies a node and what is below it, and returns the copy.
-func (c *crashing) build(id nodeID, path string) *node {
+// build copies a node and what is below it.
+func (c *crashing) build(id nodeID, at entry) {
 	old := c.from.nodes[id]
 	m := c.to.mounts[old.mount]
-	n := &node{id: id, dir: old.dir, mount: old.mount, path: path, modified: old.modified, links: 1, inBase: true}
+	n := &node{id: id, dir: old.dir, mount: old.mount, at: at, modified: old.modified, links: 1, inBase: true,
+		baseParent: at.dir, baseName: at.name}
 	c.to.nodes[id] = n
 	m.usedInodes++
 	if !old.dir {
 		n.cur = c.content(old)
 		n.base = n.cur.clone()
 		m.used += n.cur.used
-		return n
+		return
 	}
 	names, ok := c.names[id]
 	switch {
@@ -246,10 +248,8 @@ func (c *crashing) build(id nodeID, path string) *node {
 			continue // a circle of directories
 		}
 		n.entries[name], n.baseEntries[name] = child, child
-		built := c.build(child, join(path, name))
-		built.baseParent, built.baseName = id, name
+		c.build(child, entry{dir: id, name: name})
 	}
-	return n
 }
 
 // content puts a file together from what is durable and what is kept.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 	"testing"
 
 	"nightjar/internal/crashfs"
@@ -229,6 +230,23 @@ func TestCrashStates(t *testing.T) {
 			ok(t, f.Rename("/d/a", "/d/b"))
 			ok(t, f.Rename("/d/b", "/d/c"))
 		}, []string{"/d/; /d/a []", "/d/; /d/b []", "/d/; /d/c []"}},
+		{"file in a directory that moved", func(t *testing.T, f *crashfs.FS) {
+			ok(t, f.Mkdir("/d/e"))
+			ok(t, f.Mkdir("/d/e/f"))
+			ok(t, f.SyncDir("/d/e"))
+			ok(t, f.SyncDir("/d"))
+			ok(t, f.Rename("/d/e", "/d/g"))
+			if err := f.Rename("/d/g", "/d/g/f/h"); !errors.Is(err, syscall.EINVAL) {
+				t.Errorf("a directory was moved into itself: %v", err)
+			}
+			h := create(t, f, "/d/g/f/a")
+			put(t, h, 0, "x")
+			if u := f.Units(); len(u) != 4 || u[2].String() != "data /d/g/f/a[0,+1)" {
+				t.Errorf("units %v", u)
+			}
+			ok(t, h.Sync())
+			ok(t, f.SyncDir("/d/g/f"))
+		}, []string{"/d/; /d/e/; /d/e/f/; /d/e/f/a [x]", "/d/; /d/g/; /d/g/f/; /d/g/f/a [x]"}},
 		{"removed and made again", func(t *testing.T, f *crashfs.FS) {
 			h := create(t, f, "/d/a")
 			put(t, h, 0, "old")

@@ -123,12 +123,12 @@ func (f *FS) mkdirAll(name string) *node {
 		id, ok := n.entries[part]
 		if !ok {
 			id = f.disk.next
-			f.effect(effect{kind: effCreate, node: id, dir: true, parent: n.id, name: part, path: join(n.path, part)})
+			f.effect(effect{kind: effCreate, node: id, dir: true, parent: n.id, name: part})
 			f.effect(effect{kind: effSyncDir, node: n.id})
 		}
 		n = f.disk.nodes[id]
 		if !n.dir {
-			panic(fmt.Sprintf("crashfs: %s is a file", n.path))
+			panic(fmt.Sprintf("crashfs: %s is a file", f.disk.path(n)))
 		}
 	}
 	return n
@@ -140,7 +140,7 @@ func (f *FS) Mount(name string, opts MountOptions) {
 	defer f.mu.Unlock()
 	n := f.mkdirAll(name)
 	if len(n.entries) > 0 {
-		panic(fmt.Sprintf("crashfs: mount on %s, which is not empty", n.path))
+		panic(fmt.Sprintf("crashfs: mount on %s, which is not empty", f.disk.path(n)))
 	}
 	if opts.Device == 0 {
 		opts.Device = uint64(len(f.disk.mounts)) + 1

@@ -17,7 +17,7 @@ type node struct {
 	id       nodeID
 	dir      bool
 	mount    int
-	path     string // where it was put last, for people
+	at       entry // where it was put last
 	modified time.Time
 
 	cur, base *content
@@ -117,7 +117,6 @@ type effect struct {
 	name    string
 	to      nodeID
 	toName  string
-	path    string
 	offset  int64
 	size    int64
 	data    []byte
@@ -128,7 +127,7 @@ type effect struct {
 func newDisk(opts Options) *disk {
 	d := &disk{nodes: map[nodeID]*node{}, next: rootID + 1, unsure: map[nodeID]bool{}, journal: opts.Journal}
 	d.mounts = []*mount{{MountOptions: opts.MountOptions, point: rootID}}
-	root := &node{id: rootID, dir: true, path: "/", inBase: true, links: 1}
+	root := &node{id: rootID, dir: true, inBase: true, links: 1}
 	root.entries, root.baseEntries = map[string]nodeID{}, map[string]nodeID{}
 	d.nodes[rootID] = root
 	return d
@@ -140,9 +139,10 @@ func (d *disk) apply(e effect) {
 	case effCreate:
 		d.create(e)
 	case effUnlink:
-		d.change("remove "+e.path, e.at, entry{dir: e.parent, name: e.name})
+		d.change("remove "+join(d.path(d.nodes[e.parent]), e.name), e.at, entry{dir: e.parent, name: e.name})
 	case effRename:
-		d.change("rename "+e.path, e.at, entry{dir: e.parent, name: e.name}, entry{dir: e.to, name: e.toName, node: e.node})
+		d.change("rename "+d.path(n)+" to "+join(d.path(d.nodes[e.to]), e.toName), e.at,
+			entry{dir: e.parent, name: e.name}, entry{dir: e.to, name: e.toName, node: e.node})
 	case effWrite, effWritePage:
 		d.write(n, e)
 	case effResize:
@@ -172,7 +172,7 @@ func (d *disk) apply(e effect) {
 }
 
 func (d *disk) create(e effect) {
-	n := &node{id: e.node, dir: e.dir, mount: d.nodes[e.parent].mount, path: e.path, modified: e.at}
+	n := &node{id: e.node, dir: e.dir, mount: d.nodes[e.parent].mount, modified: e.at}
 	if e.dir {
 		n.entries, n.baseEntries = map[string]nodeID{}, map[string]nodeID{}
 	} else {
@@ -184,7 +184,7 @@ func (d *disk) create(e effect) {
 	if e.opening {
 		n.opens++
 	}
-	d.change("create "+e.path, e.at, entry{dir: e.parent, name: e.name, node: n.id})
+	d.change("create "+join(d.path(d.nodes[e.parent]), e.name), e.at, entry{dir: e.parent, name: e.name, node: n.id})
 }
 
 // change sets names as one operation.
@@ -200,7 +200,7 @@ func (d *disk) change(what string, at time.Time, sets ...entry) {
 			dir.entries[s.name] = s.node
 			n := d.nodes[s.node]
 			n.links++
-			n.path = join(dir.path, s.name)
+			n.at = s
 			n.refs++
 		}
 		op.entries = append(op.entries, s)
@@ -214,6 +214,14 @@ func (d *disk) change(what string, at time.Time, sets ...entry) {
 		return
 	}
 	d.dirOps = append(d.dirOps, op)
+}
+
+// path is where a node is, or was last.
+func (d *disk) path(n *node) string {
+	if n == nil || n.id == rootID {
+		return "/"
+	}
+	return join(d.path(d.nodes[n.at.dir]), n.at.name)
 }
 
 // release drops a node that nobody can reach any more, neither now nor after a crash.

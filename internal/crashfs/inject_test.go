@@ -275,6 +275,29 @@ func TestConcurrency(t *testing.T) {
 	f.KillAt(f.Seq())
 }
 
+// TestMappingUnderRaceDetector stores into a mapping while others look at it: no race is to be reported, as on a real
+// machine the power does not wait for a lock either.
+func TestMappingUnderRaceDetector(t *testing.T) {
+	f := crashfs.New("/d")
+	f.Record()
+	m, err := f.Map("/d/block", 4*vfs.BlockSize)
+	ok(t, err)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for i := range 20_000 {
+			m.Bytes()[i%len(m.Bytes())]++
+		}
+	}()
+	for range 50 {
+		f.Mark("look")
+		f.Crash(crashfs.KeepAll)
+		f.Kill()
+	}
+	<-done
+	ok(t, m.Close())
+}
+
 // BenchmarkStates makes states of a workload like that of a small store: a log, a few files, names changing.
 func BenchmarkStates(b *testing.B) {
 	f := crashfs.New("/d")

@@ -52,7 +52,7 @@ func (f *FS) mapFile(name string, size int) (*mapping, error) {
 		fresh := n.cur.size == 0 && n.opens == 1
 		h.release()
 		if parent, base, err := f.findDir(name); err == nil && fresh {
-			f.effect(effect{kind: effUnlink, parent: parent.id, name: base, path: n.path})
+			f.effect(effect{kind: effUnlink, parent: parent.id, name: base})
 		}
 		return nil, syscall.ENOSPC
 	}
@@ -60,17 +60,17 @@ func (f *FS) mapFile(name string, size int) (*mapping, error) {
 		f.effect(effect{kind: effResize, node: n.id, size: int64(size)})
 	}
 	f.effect(effect{kind: effReserve, node: n.id, size: int64(size)})
-	if len(n.mem) < size {
+	if cap(n.mem) < size {
 		// A mapping that is longer than its older brothers gets memory of its own; nobody maps one file at two lengths.
 		n.mem = vfs.AlignedBytes((size + pageSize - 1) / pageSize * pageSize)
-		n.cur.readAt(n.mem, 0)
+		n.cur.readAt(n.mem, 0) // a whole number of pages, which is what cap(n.mem) stays
 	}
 	n.mem = n.mem[:size]
 	if n.maps == 0 {
 		f.mapped = append(f.mapped, n)
 	}
 	n.maps++
-	return &mapping{fs: f, node: n, name: name, bytes: n.mem}, nil
+	return &mapping{fs: f, node: n, name: name, bytes: n.mem[:size:size]}, nil
 }
 
 func (m *mapping) Bytes() []byte { return m.bytes }

@@ -145,22 +145,23 @@ func (f *FS) catchMappings() {
 	}
 }
 
-// catchMapping looks at memory that the program under test may be changing: that is the point, hence no race detection.
+// catchMapping looks at memory that the program under test may be changing: that is the point, hence no race detection,
+// and only whole pages, as the functions of the runtime that take slices detect races themselves.
 //
 //go:norace
 func (f *FS) catchMapping(n *node) {
+	whole := n.mem[:cap(n.mem)]
 	for at := 0; at < len(n.mem); at += pageSize {
-		mem := n.mem[at:min(at+pageSize, len(n.mem))]
-		old := zeroPage[:]
+		mem := (*[pageSize]byte)(whole[at : at+pageSize])
+		old := &zeroPage
 		if i := at / pageSize; i < len(n.cur.pages) && n.cur.pages[i].bytes != nil {
-			old = n.cur.pages[i].bytes[:]
+			old = n.cur.pages[i].bytes
 		}
-		if string(mem) == string(old[:len(mem)]) {
+		if *mem == *old {
 			continue
 		}
-		data := make([]byte, len(mem))
-		copy(data, mem)
-		f.effect(effect{kind: effWritePage, node: n.id, offset: int64(at), data: data})
+		now := *mem
+		f.effect(effect{kind: effWritePage, node: n.id, offset: int64(at), data: now[:min(pageSize, len(n.mem)-at)]})
 	}
 }
 

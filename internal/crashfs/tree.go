@@ -77,8 +77,7 @@ func (f *FS) create(name string, dir bool) (*node, error) {
 		return nil, err
 	}
 	id := f.disk.next
-	f.effect(effect{kind: effCreate, node: id, dir: dir, parent: parent.id, name: base, path: join(parent.path, base),
-		opening: !dir})
+	f.effect(effect{kind: effCreate, node: id, dir: dir, parent: parent.id, name: base, opening: !dir})
 	return f.disk.nodes[id], nil
 }
 
@@ -109,7 +108,7 @@ func (f *FS) Remove(name string) error {
 		case f.disk.mounts[n.mount].point == n.id:
 			return syscall.EBUSY
 		}
-		f.effect(effect{kind: effUnlink, parent: parent.id, name: base, path: n.path})
+		f.effect(effect{kind: effUnlink, parent: parent.id, name: base})
 		return nil
 	}, nil)
 }
@@ -135,7 +134,7 @@ func (f *FS) rename(from, to string) error {
 	if fromDir.mount != toDir.mount || n.mount != fromDir.mount {
 		return syscall.EXDEV
 	}
-	for up := toDir; up != nil; up = f.parent(up) {
+	for up := toDir; up != nil; up = f.disk.nodes[up.at.dir] {
 		if up == n {
 			return syscall.EINVAL
 		}
@@ -152,20 +151,8 @@ func (f *FS) rename(from, to string) error {
 			return syscall.ENOTEMPTY
 		}
 	}
-	f.effect(effect{kind: effRename, node: n.id, parent: fromDir.id, name: fromName, to: toDir.id, toName: toName,
-		path: n.path + " to " + join(toDir.path, toName)})
+	f.effect(effect{kind: effRename, node: n.id, parent: fromDir.id, name: fromName, to: toDir.id, toName: toName})
 	return nil
-}
-
-func (f *FS) parent(n *node) *node {
-	if n.id == rootID {
-		return nil
-	}
-	dir, _, err := f.findDir(n.path)
-	if err != nil {
-		return nil
-	}
-	return dir
 }
 
 // ReadDir lists the names in a directory, sorted.
