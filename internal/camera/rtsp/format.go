@@ -102,7 +102,7 @@ func (p *plan) number() {
 // newFormat takes the first payload type of a section that can be received.
 func newFormat(m *mediaDescription, index int) (*format, error) {
 	if m.protocol != "" && !strings.HasPrefix(m.protocol, "RTP/AVP") {
-		return nil, refuse("transport protocol %s", m.protocol)
+		return nil, refuse("transport protocol %s is not supported", m.protocol)
 	}
 	if len(m.payloads) == 0 {
 		return nil, refuse("no payload type is given")
@@ -306,7 +306,7 @@ func (f *format) sound(name string, channels uint8, params map[string]string, in
 	default:
 		n, little := g726Bits(name)
 		if n == 0 {
-			return refuse("coding %q", name)
+			return refuse("coding %q is not supported", name)
 		}
 		f.codec, f.rate, bits = media.G726, 8000, n
 		t, err = codec.G726Track(index, uint8(n))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -132,7 +131,7 @@ func (s *session) do(ctx context.Context, method, uri string, headers ...header)
 	renewed := false
 	for {
 		m, err := s.roundTrip(method, uri, headers)
-		if s.challenge && s.id == "" && errors.Is(err, io.EOF) {
+		if err != nil && s.challenge && s.id == "" && networkReason(err) == recording.CameraClosed {
 			// The camera closed the connection behind its challenge.
 			s.challenge = false
 			s.disconnect()
