@@ -97,6 +97,9 @@ func New(o Options) *Camera {
 	return c
 }
 
+// Name returns the camera's name.
+func (c *Camera) Name() string { return c.o.Name }
+
 // State returns what each stream is doing, in the order of Options.Streams.
 func (c *Camera) State() []State {
 	c.mu.Lock()

@@ -38,7 +38,7 @@ var commands = map[string][]string{
 var thirdParty = map[string][]string{
 	"media/codec":   {"github.com/bluenviron/mediacommon/v2"},
 	"store/vfs":     {"golang.org/x/sys"},
-	"sys/host":      {"golang.org/x/sys"},
+	"sys/host":      {"golang.org/x/sys", "github.com/google/uuid"},
 	"sys/dial":      {"golang.org/x/sys"},
 	"store/catalog": {"github.com/ncruces/go-sqlite3", "github.com/ncruces/go-sqlite3-wasm/v6"},
 	"store/archive": {"golang.org/x/sync"},

@@ -47,8 +47,8 @@ func (c *clock) stepped(arrival time.Time) media.WallDuration {
 }
 
 // sample lets one sample speak: it was taken no later than it arrived, so the recording began no later than its arrival
-// less the media time that lies between. It reports whether the start of the recording was moved.
-func (c *clock) sample(s *media.Sample) (moved bool) {
+// less the media time that lies between. It reports whether that moved or settled the start of the run.
+func (c *clock) sample(s *media.Sample) (changed bool) {
 	// The camera's clock is read as ours, tick for tick: over one recording the two differ by less than the slew.
 	spoken := c.local(s.Arrival).Add(-s.Time.Sub(c.media).AsWall())
 	if !c.haveLeast || spoken < c.least {
@@ -58,10 +58,10 @@ func (c *clock) sample(s *media.Sample) (moved bool) {
 		return false
 	}
 	if c.least < c.start {
-		c.start, moved = c.least, true
+		c.start, changed = c.least, true
 	}
 	c.settled = s.Time.Sub(c.first) >= settling
-	return moved
+	return changed || c.settled
 }
 
 // correction is how far the least-delayed sample's word lies after the start that the run's arithmetic gives.
