@@ -75,6 +75,7 @@ type NVR struct {
 	launch    chan *running // to supervise
 	metrics   *metrics.Registry
 	fs        vfs.FS
+	zone      *time.Location
 	retention *retention.Runner
 
 	changing sync.Mutex // held while cameras or directories are changed; taken before mu
@@ -147,7 +148,7 @@ func open(ctx context.Context, conf config.Config, o Options) (*NVR, error) {
 	if _, err := os.Stat(filepath.Join(conf.Data, catalog.FileName)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no catalog in %s: is its disk mounted? If this is to become a new data directory: nightjar init --data %s", conf.Data, conf.Data)
 	}
-	n := &NVR{config: conf, o: o, began: time.Now(), running: map[catalog.CameraID]*running{}, launch: make(chan *running), metrics: metrics.New(), fs: vfs.OS()}
+	n := &NVR{config: conf, o: o, began: time.Now(), running: map[catalog.CameraID]*running{}, launch: make(chan *running), metrics: metrics.New(), fs: vfs.OS(), zone: siteZone()}
 	n.gate.Limit = conf.Connects
 	var err error
 	if n.key, err = secret.OpenKey(filepath.Join(conf.Data, keyName)); err != nil {

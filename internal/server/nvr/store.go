@@ -89,7 +89,7 @@ func (n *NVR) close() error { return n.archive.Close() }
 func (n *NVR) handler(address string) http.Handler {
 	mux := http.NewServeMux()
 	h := api.Handler(api.Options{
-		Catalog: n.catalog, Archive: n.archive, NVR: n, Metrics: n.metrics, Log: n.o.Log, Zone: time.Local, Now: time.Now,
+		Catalog: n.catalog, Archive: n.archive, NVR: n, Metrics: n.metrics, Log: n.o.Log, Zone: n.zone, Now: time.Now,
 		Version: n.o.Version, Started: n.began, Address: address,
 		Views: n.views(),
 	})
@@ -110,8 +110,8 @@ func (r readable) OpenSamples(id recording.ID) (virtual.Source, error) {
 // views makes what serves spans.
 func (n *NVR) views() *deliver.Handler {
 	return deliver.New(deliver.Options{
-		Views: view.New(readable{n.archive}, view.Options{}), Zone: time.Local, Log: n.o.Log,
-		ParseTime: func(text string) (media.WallTime, error) { return api.ParseWhen(text, time.Now()) },
+		Views: view.New(readable{n.archive}, view.Options{}), Zone: n.zone, Log: n.o.Log,
+		ParseTime: func(text string) (media.WallTime, error) { return api.ParseWhen(text, time.Now().In(n.zone)) },
 	})
 }
 
