@@ -219,7 +219,7 @@ async function drawRecorded(camera, stream, start, end) {
   $('lanes').replaceChildren(
     el('div', { class: 'lane' }, el('span', { class: 'name' }, `${camera}/${stream}`), lane),
     el('div', { class: 'axis' }, el('span', {}, time(start / ticks, day)), el('span', {}, time(end / ticks, day))));
-  $('caption').textContent = list.recordings.length ? `${list.recordings.length} recordings${list.next ? ', the newest of more' : ''}` : 'Nothing is recorded in this span.';
+  $('caption').textContent = list.recordings.length ? `${list.recordings.length} recording${list.recordings.length === 1 ? '' : 's'}${list.next ? ', the oldest of more' : ''}` : 'Nothing is recorded in this span.';
   document.querySelector('#recordings tbody').replaceChildren(...list.recordings.toReversed().map((r) => el('tr', {},
     el('td', {}, el('button', { onclick: () => choosePinned(r) }, time(r.startTime90k / ticks, day))),
     el('td', {}, lasts((r.endTime90k - r.startTime90k) / ticks)),
