@@ -298,6 +298,23 @@ func TestMappingUnderRaceDetector(t *testing.T) {
 	ok(t, m.Close())
 }
 
+// BenchmarkMapped is one recorded operation beside two mapped blocks of 256 KiB.
+func BenchmarkMapped(b *testing.B) {
+	f := crashfs.New("/d")
+	for _, name := range []string{"/d/1", "/d/2"} {
+		m, err := f.Map(name, 256<<10)
+		if err != nil {
+			b.Fatal(err)
+		}
+		clear(m.Bytes())
+		m.Bytes()[5000] = 1
+	}
+	f.Record()
+	for b.Loop() {
+		f.Mark("")
+	}
+}
+
 // BenchmarkStates makes states of a workload like that of a small store: a log, a few files, names changing.
 func BenchmarkStates(b *testing.B) {
 	f := crashfs.New("/d")

@@ -60,6 +60,9 @@ func (f *FS) mapFile(name string, size int) (*mapping, error) {
 		f.effect(effect{kind: effResize, node: n.id, size: int64(size)})
 	}
 	f.effect(effect{kind: effReserve, node: n.id, size: int64(size)})
+	if size < len(n.mem) {
+		clear(n.mem[size:])
+	}
 	if cap(n.mem) < size {
 		// A mapping that is longer than its older brothers gets memory of its own; nobody maps one file at two lengths.
 		n.mem = vfs.AlignedBytes((size + pageSize - 1) / pageSize * pageSize)

@@ -3,6 +3,7 @@ package crashfs
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 )
 
 // Kind names an operation.
@@ -145,24 +146,38 @@ func (f *FS) catchMappings() {
 	}
 }
 
-// catchMapping looks at memory that the program under test may be changing: that is the point, hence no race detection,
-// and only whole pages, as the functions of the runtime that take slices detect races themselves.
-//
-//go:norace
+// catchMapping takes what was stored into one file's mappings for written.
 func (f *FS) catchMapping(n *node) {
 	whole := n.mem[:cap(n.mem)]
+	now := new([pageSize]byte)
 	for at := 0; at < len(n.mem); at += pageSize {
-		mem := (*[pageSize]byte)(whole[at : at+pageSize])
 		old := &zeroPage
 		if i := at / pageSize; i < len(n.cur.pages) && n.cur.pages[i].bytes != nil {
 			old = n.cur.pages[i].bytes
 		}
-		if *mem == *old {
+		if !look(now, (*[pageSize]byte)(whole[at:at+pageSize]), old) {
 			continue
 		}
-		now := *mem
 		f.effect(effect{kind: effWritePage, node: n.id, offset: int64(at), data: now[:min(pageSize, len(n.mem)-at)]})
+		now = new([pageSize]byte)
 	}
+}
+
+// look copies a page that the program under test may be changing, and reports whether it differs from old. To read it
+// without order is the point, hence no race detection.
+//
+//go:norace
+func look(to, from, old *[pageSize]byte) (differs bool) {
+	t, f, o := words(to), words(from), words(old)
+	for i := range f {
+		t[i] = f[i]
+		differs = differs || t[i] != o[i]
+	}
+	return differs
+}
+
+func words(p *[pageSize]byte) *[pageSize / 8]uint64 {
+	return (*[pageSize / 8]uint64)(unsafe.Pointer(p))
 }
 
 var zeroPage [pageSize]byte
