@@ -122,7 +122,7 @@ func (s *stream) faultsOn() []Fault {
 }
 
 // Written returns which samples of a stream were completely written to which session and when, for the living sessions
-// and the latest 16 that ended.
+// and the latest that ended; of these but four without samples.
 func (s *Server) Written(path string) []SessionWritten {
 	st := s.streams[path]
 	if st == nil {
@@ -133,9 +133,7 @@ func (s *Server) Written(path string) []SessionWritten {
 	defer st.mu.Unlock()
 	var all []SessionWritten
 	include := func(x *session) {
-		x.countMu.Lock()
-		defer x.countMu.Unlock()
-		all = append(all, SessionWritten{x.id, append([]Written{}, x.log...)})
+		all = append(all, SessionWritten{x.id, x.list()})
 	}
 	for _, x := range st.past {
 		include(x)

@@ -186,11 +186,21 @@ func testJitter(t *testing.T, srv *Server, c *client) {
 	if least, most := schedule(t, c.shots()); least < 0 || most < 40*time.Millisecond || most > 80*time.Millisecond {
 		t.Errorf("pictures came from %v to %v late", least, most)
 	}
+	set(t, srv, Jitter, "off")
+	run(time.Second)
+	first := c.shots()[0]
+	c.forget()
+	run(2 * time.Second)
+	for _, s := range c.shots() {
+		if media := time.Duration(s.timestamp-first.timestamp) * time.Second / 90_000; s.at.Sub(first.at) != media {
+			t.Errorf("still late: %v after the first, by timestamp %v", s.at.Sub(first.at), media)
+		}
+	}
 }
 
 func testBurst(t *testing.T, srv *Server, c *client) {
-	set(t, srv, Burst, "2s")
-	run(5 * time.Second)
+	set(t, srv, Burst, "7s") // longer than a stream may be late otherwise
+	run(10 * time.Second)
 	shots := c.shots()
 	_, most := schedule(t, shots)
 	at := map[time.Time]int{}
@@ -201,7 +211,7 @@ func testBurst(t *testing.T, srv *Server, c *client) {
 	for _, n := range at {
 		together = max(together, n)
 	}
-	if most < 1900*time.Millisecond || together < 19 || len(shots) < 60 {
+	if most < 6900*time.Millisecond || together < 69 || len(shots) != 111 {
 		t.Errorf("%d pictures, up to %v late, %d at one instant", len(shots), most, together)
 	}
 }

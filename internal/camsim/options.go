@@ -24,6 +24,7 @@ type Options struct {
 	NoSub               bool // no sub streams
 
 	Droppable bool // every second picture is used by no other (nal_ref_idc 0)
+	PCM       bool // the strip's macroblocks are I_PCM
 
 	// Files are played by the main streams in a loop instead of what is made on the fly: at most one of video (.h264
 	// .264 .avc .h265 .265 .hevc), one of audio (.aac .alaw .ulaw .l16 .wav) and one transcript (.sdp, .txt), whose

@@ -300,6 +300,11 @@ func (s *Server) end(x *session, reason string) {
 		st.past = append(st.past[:0], st.past[1:]...)
 	}
 	st.past = append(st.past, x)
+	if i := len(st.past) - 1 - pastWritten; i >= 0 {
+		st.past[i].countMu.Lock()
+		st.past[i].log = nil
+		st.past[i].countMu.Unlock()
+	}
 }
 
 // rtcpFrom keeps the sessions of a connection alive: a receiver report came in.
@@ -380,7 +385,7 @@ func (st *stream) pictureOptions(w, h int) picture.Options {
 	}
 	return picture.Options{
 		Width: w, Height: h, FPS: st.enc.fps, GOP: gop, BitRate: st.enc.bitRate,
-		Droppable: st.srv.o.Droppable, Name: st.path[1:], Seed: st.srv.o.Seed + int64(st.index),
+		Droppable: st.srv.o.Droppable, PCM: st.srv.o.PCM, Name: st.path[1:], Seed: st.srv.o.Seed + int64(st.index),
 	}
 }
 

@@ -42,7 +42,7 @@ type session struct {
 
 	countMu sync.Mutex // guards what follows
 	counts  SessionCounts
-	log     []Written
+	log     []written
 }
 
 // outlet is one track of a session with its transport and RTP state. Guarded by stream.mu.
@@ -141,27 +141,46 @@ func (s *session) wrote(x sent, at time.Time) {
 	case metadataFeed:
 		c.MetadataSamplesSent++
 	}
-	s.remember(Written{Kind: x.feed.String(), Number: x.number, At: at.Round(0).UTC()})
+	s.remember(written{x.number, at.UnixNano(), x.feed})
+}
+
+// written is Written as it is kept.
+type written struct {
+	number int64
+	at     int64 // nanoseconds since 1970
+	feed   feed
 }
 
 // Bounds of what is kept about written samples.
 const (
 	keepWritten    = 60 * time.Second
 	maxWritten     = 1 << 16
-	pastSessions   = 16
 	compactWritten = 1024
+	pastSessions   = 16 // of a stream whose counts are kept
+	pastWritten    = 4  // of those whose samples are kept too
 )
 
 // remember keeps w, and forgets what is older than keepWritten whenever the log has grown well beyond it.
-func (s *session) remember(w Written) {
+func (s *session) remember(w written) {
 	if len(s.log) == cap(s.log) && len(s.log) >= compactWritten {
 		i := 0
-		for i < len(s.log) && (w.At.Sub(s.log[i].At) > keepWritten || len(s.log)-i >= maxWritten) {
+		for i < len(s.log) && (w.at-s.log[i].at > int64(keepWritten) || len(s.log)-i >= maxWritten) {
 			i++
 		}
 		s.log = append(s.log[:0], s.log[i:]...)
 	}
 	s.log = append(s.log, w)
+}
+
+// list returns the log.
+func (s *session) list() []Written {
+	s.countMu.Lock()
+	defer s.countMu.Unlock()
+	all := make([]Written, len(s.log))
+	for i, w := range s.log {
+		all[i] = Written{w.feed.String(), w.number, time.Unix(0, w.at).UTC()}
+	}
+	return all
 }
 
 // snapshot returns the counts as they are.

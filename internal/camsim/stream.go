@@ -15,7 +15,7 @@ const mostBehind = 5 * time.Second
 
 // phases is the number of instants within a picture's interval over which the streams are spread. Waking up costs more
 // than making a picture, so streams share instants where there are many.
-const phases = 6
+const phases = 4
 
 // encoding describes the generated pictures of a stream.
 type encoding struct {
@@ -204,6 +204,7 @@ func (s *stream) step() time.Duration {
 		f, at := s.earliest()
 		if wait := at.Sub(now); wait > 0 {
 			if now = time.Now(); at.After(now) {
+				s.hold = time.Time{}
 				return at.Sub(now)
 			}
 		} else if -wait > mostBehind && s.hold.IsZero() {
@@ -263,7 +264,7 @@ func (s *stream) skip(now time.Time) {
 func (s *stream) sendVideo(now time.Time) {
 	n := s.next
 	s.next++
-	s.hold = time.Time{}
+	s.lateness = 0
 	if s.faults.jitter > 0 {
 		s.lateness = time.Duration(s.rng.Int64N(int64(s.faults.jitter) + 1))
 	}
