@@ -74,6 +74,11 @@ type Options struct {
 
 	Now func() time.Time // the server's clock; nil is time.Now
 
+	// Batch tells how long data over TCP may wait in the kernel, so that it can be read in fewer, larger pieces; asked all
+	// the time, from the goroutine of Run. nil or 0 is not at all. Samples come that much later: 0 while somebody watches,
+	// up to 250 ms while the stream is only recorded.
+	Batch func() time.Duration
+
 	// Synced tells whether the kernel calls the server's clock synchronised; Uptime the time since boot. They are asked
 	// at the first sample of each session; nil when there is nothing to tell.
 	Synced func() (synced, known bool)

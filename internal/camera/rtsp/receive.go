@@ -13,6 +13,7 @@ import (
 
 // receiveTCP reads until something ends the session.
 func (s *session) receiveTCP(ctx context.Context) error {
+	batch := s.batchFor()
 	for {
 		if err := s.parse(); err != nil {
 			return s.ended(err)
@@ -22,8 +23,10 @@ func (s *session) receiveTCP(ctx context.Context) error {
 		if err != nil {
 			return s.ended(err)
 		}
-		s.conn.readDeadline(next)
+		s.conn.readDeadline(batch.deadline(now, next))
+		had := s.conn.w - s.conn.r
 		err = s.conn.fill()
+		batch.read(s.conn.w-s.conn.r-had, now)
 		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil) {
 			return s.ended(err)
 		}

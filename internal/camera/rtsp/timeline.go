@@ -17,7 +17,7 @@ const (
 	// pictureSpan is taken for the distance of pictures when the stream does not say it.
 	pictureSpan = media.Duration(media.TicksPerSecond / 5)
 	// slew is the reciprocal of the rate at which a track that runs away from the video is brought back.
-	slew = 1000
+	slew = 500
 )
 
 // timeline puts the samples of all tracks on one clock, whose origin is the timestamp of the first video sample.

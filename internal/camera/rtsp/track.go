@@ -44,9 +44,11 @@ type track struct {
 	foreignRun int
 
 	info      rtpInfo
+	broken    bool // a new sequence begins with the next packet
 	reception rtp.Reception
 	sender    senderReport
-	arrival   time.Time // of the packet being handled
+	now       rtp.Packet // the packet being handled; here so that it is not allocated
+	arrival   time.Time  // of it
 
 	clock   rtp.Clock
 	sets    *codec.ParameterSets
@@ -75,11 +77,10 @@ func (t *track) announce(ssrc uint32) { t.announced, t.hasNamed = ssrc, true }
 
 // packet handles the bytes of an RTP packet that came over TCP.
 func (t *track) packet(b []byte, arrival time.Time) error {
-	p, ok := t.parse(b)
-	if !ok {
+	if !t.parse(b) {
 		return nil
 	}
-	kind, lost := t.sequence.Add(p.Sequence)
+	kind, lost := t.sequence.Add(t.now.Sequence)
 	t.count()
 	switch kind {
 	case rtp.Duplicate, rtp.Late:
@@ -87,22 +88,21 @@ func (t *track) packet(b []byte, arrival time.Time) error {
 	case rtp.Restart:
 		lost = 1 // nobody knows how many
 	}
-	return t.push(&p, lost, arrival)
+	return t.push(lost, arrival)
 }
 
 // datagram handles the bytes of an RTP packet that came over UDP.
 func (t *track) datagram(b []byte, arrival time.Time) error {
-	p, ok := t.parse(b)
-	if !ok {
+	if !t.parse(b) {
 		return nil
 	}
-	kind := t.reorder.Add(p.Sequence, b)
+	kind := t.reorder.Add(t.now.Sequence, b)
 	var err error
 	switch kind {
 	case rtp.InOrder:
-		err = t.push(&p, 0, arrival)
+		err = t.push(0, arrival)
 	case rtp.Restart:
-		err = t.push(&p, 1, arrival)
+		err = t.push(1, arrival)
 	}
 	if err != nil {
 		return err
@@ -121,11 +121,10 @@ func (t *track) drain(arrival time.Time) error {
 		if !ok {
 			return nil
 		}
-		p, err := rtp.Parse(b)
-		if err != nil {
-			continue // it was parsed before
+		if t.now, _ = rtp.Parse(b); t.now.Payload == nil {
+			continue // can't be: it was parsed before
 		}
-		if err := t.push(&p, lost, arrival); err != nil {
+		if err := t.push(lost, arrival); err != nil {
 			return err
 		}
 	}
@@ -148,21 +147,21 @@ func (t *track) count() {
 	}
 }
 
-// parse reads the header and tells whether the packet is one of this track.
-func (t *track) parse(b []byte) (rtp.Packet, bool) {
+// parse reads a packet's header into now and tells whether it is one of this track.
+func (t *track) parse(b []byte) bool {
 	c := &t.s.c.counters
-	p, err := rtp.Parse(b)
-	if err != nil {
+	var err error
+	if t.now, err = rtp.Parse(b); err != nil {
 		c.broken.Add(1)
-		return p, false
+		return false
 	}
-	if !t.expects(&p) {
+	if !t.expects(&t.now) {
 		c.foreign.Add(1)
-		return p, false
+		return false
 	}
 	c.packets.Add(1)
 	c.bytes.Add(int64(len(b)))
-	return p, true
+	return true
 }
 
 // expects checks payload type and sender. Geovision repeats packets under another type; others announce one type and send
@@ -194,15 +193,25 @@ func (t *track) expects(p *rtp.Packet) bool {
 
 // lock makes ssrc ours. What came from another before is another sequence.
 func (t *track) lock(ssrc uint32) {
+	if t.locked {
+		t.sequence.Reset()
+		t.reorder.Reset()
+		t.broken = true
+	}
 	t.ssrc, t.locked, t.foreignRun = ssrc, true, 0
 	t.reception.SSRC = ssrc
 	t.sender = senderReport{}
 }
 
-func (t *track) push(p *rtp.Packet, lost int, arrival time.Time) error {
+// push hands the packet in now to the depacketizer.
+func (t *track) push(lost int, arrival time.Time) error {
+	p := &t.now
 	t.arrival = arrival
 	if t.f.kind == media.Video {
 		t.s.lastVideo = arrival
+	}
+	if t.broken {
+		t.broken, lost = false, lost+1 // nobody knows how many
 	}
 	t.reception.Arrived(p.Timestamp, arrival, t.f.rate)
 	err := t.depack.Push(p, lost, t.take)

@@ -33,6 +33,13 @@ func (r *Reorder) Stats() Sequence {
 	return r.seq
 }
 
+// Reset drops what is held and begins a new sequence with the next packet. The counts go on.
+func (r *Reorder) Reset() {
+	r.drop()
+	r.seq.Reset()
+	r.odds, r.skip = 0, false
+}
+
 // Held returns how many packets wait for an earlier one.
 func (r *Reorder) Held() int { return len(r.held) }
 

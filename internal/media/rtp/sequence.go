@@ -69,6 +69,9 @@ func (s *Sequence) Next() int64 { return s.next }
 // Started reports whether a packet was seen.
 func (s *Sequence) Started() bool { return s.started }
 
+// Reset begins a new sequence with the next packet, as after a change of the sender. The counts go on.
+func (s *Sequence) Reset() { s.started = false }
+
 // Add takes the next packet's number and returns what it means and, for Gap, how many packets are missing before it.
 func (s *Sequence) Add(seq uint16) (Arrival, int) {
 	if !s.started {
