@@ -189,8 +189,12 @@ func (d *directory) cut(w *Writer) error {
 	if err != nil {
 		return fmt.Errorf("open sample file: %w", err)
 	}
-	if err = file.Truncate(w.durable.bytes()); err == nil {
-		err = file.Sync()
+	// The sync that failed may have been the one after the file got this very length. The length is set anew, by way of
+	// another, so that there is something to sync.
+	if err = file.Truncate(w.durable.bytes() + 1); err == nil {
+		if err = file.Truncate(w.durable.bytes()); err == nil {
+			err = file.Sync()
+		}
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("cut sample file to %d bytes: %w", w.durable.bytes(), err)

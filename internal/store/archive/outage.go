@@ -71,7 +71,7 @@ func (r *recovery) lastEnd(stream recording.StreamID) (end media.WallTime, err e
 	const day = 24 * 3600 * media.TicksPerSecond
 	now := media.WallTimeOf(r.d.a.o.Now())
 	from, to := now-day, media.WallTime(math.MaxInt64)
-	for span := media.WallTime(day); end == 0 && span <= 4096*day && err == nil; span *= 2 {
+	for span := media.WallTime(day); end == 0 && span <= 4096*day && err == nil; span *= 8 {
 		err = r.d.a.catalog.Recordings(r.ctx, stream, from, to, func(d *recording.Description) bool {
 			end = max(end, d.End())
 			return true

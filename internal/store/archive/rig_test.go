@@ -58,6 +58,7 @@ type fed struct {
 	id       recording.ID
 	start    media.WallTime
 	samples  []fedSample
+	begun    int   // operation of the file system after which it was begun
 	finished int   // operation of the file system; 0: never
 	complete int   // operation at which it was known to be complete
 	deleted  int   // operation at which its deletion was asked for
@@ -79,7 +80,7 @@ func newRig(t testing.TB, streams int) *rig {
 	fsys := crashfs.New("/data", "/d", "/run")
 	r := &rig{t: t, fs: fsys, now: epoch, history: &history{fed: make(map[recording.ID]*fed)}}
 	must(t, catalog.Init(ctx, catalog.Options{FS: fsys, Dir: "/data", Now: r.clock}))
-	r.opts = Options{Data: "/data", Boot: boot1, FS: fsys, CatalogFS: fsys, Volatile: "/run", Now: r.clock, BlockBytes: 8 << 20}
+	r.opts = Options{Data: "/data", Boot: boot1, FS: fsys, CatalogFS: fsys, Volatile: "/run", Now: r.clock, BlockBytes: 3 << 20}
 	r.open()
 	dir, err := r.a.AddDirectory(ctx, "/d")
 	must(t, err)
@@ -159,7 +160,7 @@ func (r *rig) begin(stream int) *feeder {
 	r.t.Helper()
 	w, err := r.a.Begin(Begin{Stream: r.streams[stream], Run: recording.UUID{9, byte(stream)}, Start: media.WallTimeOf(r.now), StartFinal: true, Video: videoTrack})
 	must(r.t, err)
-	f := &fed{id: w.ID(), start: media.WallTimeOf(r.now)}
+	f := &fed{id: w.ID(), start: media.WallTimeOf(r.now), begun: r.fs.Seq()}
 	r.history.fed[w.ID()] = f
 	return &feeder{rig: r, w: w, f: f, random: rand.New(rand.NewPCG(uint64(w.ID()), 1))}
 }

@@ -40,6 +40,7 @@ type Log struct {
 	identity Identity
 
 	segments []uint32 // that exist, ascending
+	latest   uint32   // the highest number that was ever tried
 	sequence uint64   // of the next record
 	file     vfs.File // the segment being written; nil before Begin and after a failure
 	header   SegmentHeader
@@ -60,10 +61,8 @@ var ErrFailed = errors.New("the tail log failed earlier")
 // any more. It is also how the log goes on after a failure, and how it is rotated.
 func (l *Log) Begin(carry *Batch, now time.Time) error {
 	l.close()
-	number := uint32(1)
-	if n := len(l.segments); n > 0 {
-		number = l.segments[n-1] + 1
-	}
+	number := l.latest + 1
+	l.latest = number // a segment that seems not to have been made may be there all the same
 	l.header = SegmentHeader{Number: number, Identity: l.identity, Sequence: l.sequence, Created: now.Unix(), salt: newSalt()}
 	l.buf = append(l.buf[:0], l.header.encode()...)
 	l.encode(carry)

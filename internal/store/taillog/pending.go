@@ -15,8 +15,7 @@ const frameHead = 12
 // MaxEntry is the longest entry that fits a page.
 const MaxEntry = PageSize - frameHead
 
-func frameSum(id recording.ID, seq uint32, entry, data []byte) uint32 {
-	var seed [12]byte
+func frameSum(seed *[12]byte, id recording.ID, seq uint32, entry, data []byte) uint32 {
 	binary.LittleEndian.PutUint64(seed[:], uint64(id))
 	binary.LittleEndian.PutUint32(seed[8:], seq)
 	sum := crc32.Update(crc32.Update(0, castagnoli, seed[:]), castagnoli, entry)
@@ -30,6 +29,7 @@ type Pending struct {
 	seq    uint32 // number of the latest entry
 	pageN  uint32
 	pages  []page
+	seed   [12]byte // of a checksum; here so that it need not be allocated
 }
 
 // NewPending returns an empty queue.
@@ -71,7 +71,7 @@ func (p *Pending) Add(entry, data []byte) []byte {
 	stored := frame[frameHead:][:len(entry):len(entry)]
 	copy(stored, entry)
 	binary.LittleEndian.PutUint32(frame[4:], p.seq)
-	binary.LittleEndian.PutUint32(frame[8:], frameSum(p.id, p.seq, entry, data))
+	binary.LittleEndian.PutUint32(frame[8:], frameSum(&p.seed, p.id, p.seq, entry, data))
 	binary.LittleEndian.PutUint32(frame, uint32(len(entry)))
 	page.used += frameHead + len(entry)
 	if page.used+frameHead <= PageSize {

@@ -38,6 +38,7 @@ func Open(fsys vfs.FS, dir string, identity Identity) (*Log, *State, error) {
 	for _, name := range names {
 		if number, ok := ParseSegmentName(name); ok {
 			l.segments = append(l.segments, number)
+			l.latest = max(l.latest, number)
 		}
 	}
 	slices.Sort(l.segments)

@@ -161,7 +161,7 @@ func (s *Survivors) frame(id recording.ID, r *Recording, file vfs.File, size int
 		}
 		samples = 1
 	}
-	if binary.LittleEndian.Uint32(frame[8:]) != frameSum(id, seq, entry, data) || r.apply(entry) != nil || r.Description.ID != id {
+	if binary.LittleEndian.Uint32(frame[8:]) != frameSum(new([12]byte), id, seq, entry, data) || r.apply(entry) != nil || r.Description.ID != id {
 		return 0, false, nil
 	}
 	r.Seq = seq
