@@ -2,7 +2,10 @@ package view
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -278,6 +281,47 @@ func TestRandomSpansProbed(t *testing.T) {
 		}
 		if got := numbers(judge.Strips(t, name)); !slices.Equal(got, want) {
 			t.Errorf("%+v: ffmpeg shows %v, want %v", req, got, want)
+		}
+	}
+}
+
+// TestChromium: a browser shows the requested pictures, each at its time.
+func TestChromium(t *testing.T) {
+	if os.Getenv("NIGHTJAR_LONG") != "1" {
+		t.Skip("set NIGHTJAR_LONG=1 to let Chromium seek through views")
+	}
+	judge.Need(t, "chromium")
+	aac, next := aacSound(t)
+	f := shoot(t, aac, next, 4, 2)
+	browser := judge.Chromium(t)
+	for _, span := range [][2]float64{{0.55, 1.25}, {1.9, 6.2}, {0, 0.5}, {0.61, 0.62}} {
+		req := Request{Stream: 1, Start: fakeStart.Add(media.WallDuration(span[0] * 90000)), End: fakeStart.Add(media.WallDuration(span[1] * 90000)), Gaps: Close}
+		want := f.expected(req.Start, req.End)
+		name, info := write(t, New(f, Options{Now: later}), req)
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "<!doctype html><title>view</title><link rel=icon href=data:,><body>")
+		})
+		mux.Handle("GET /view.mp4", http.FileServer(http.Dir(filepath.Dir(name))))
+		server := httptest.NewServer(mux)
+		var times []time.Duration
+		for i := range want {
+			at := (time.Duration(i)*time.Second + time.Second/4) / 30
+			times = append(times, min(at, info.Duration.Std()-time.Millisecond))
+		}
+		shown, err := browser.Seek(t.Context(), server.URL+"/view.mp4", times)
+		server.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := numbers(shown.Strips()); !slices.Equal(got, want) {
+			t.Errorf("%v: Chromium shows %v, want %v", span, got, want)
+		}
+		if d := shown.Duration - info.Duration.Std(); d.Abs() > 100*time.Millisecond {
+			t.Errorf("%v: Chromium says it lasts %v, the view %v", span, shown.Duration, info.Duration.Std())
+		}
+		if c := browser.Complaints(); len(c) != 0 {
+			t.Errorf("%v: complaints: %q", span, c)
 		}
 	}
 }
