@@ -151,7 +151,7 @@ func TestAACOnTheWire(t *testing.T) {
 		}
 		// What came is the file's access units: without its headers of 7 bytes.
 		var want []byte
-		for at := 0; at < len(data) && len(want) < len(es); {
+		for at := 0; len(want) < len(es); at %= len(data) { // it loops
 			size := int(data[at+3]&3)<<11 | int(data[at+4])<<3 | int(data[at+5])>>5
 			want = append(want, data[at+7:at+size]...)
 			at += size
