@@ -51,7 +51,8 @@ type Options struct {
 	Volatile string
 
 	// BlockBytes bounds the memory for bytes that are not on disk yet, of all streams, beyond which samples are refused
-	// with disk-stalled; 0: 64 MiB. StreamBytes bounds that of one stream; 0: 16 MiB. Both are rounded up to blocks.
+	// with disk-stalled; 0: 64 MiB. StreamBytes bounds that of one stream; 0: 16 MiB. Both are rounded up to blocks of
+	// 256 KiB, of which each recording in progress holds at least one.
 	BlockBytes  int64
 	StreamBytes int64
 

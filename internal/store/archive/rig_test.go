@@ -84,14 +84,16 @@ func newRig(t testing.TB, streams int) *rig {
 	r.open()
 	dir, err := r.a.AddDirectory(ctx, "/d")
 	must(t, err)
-	camera := catalog.Camera{Name: "gate"}
-	for i := range streams {
-		camera.Streams = append(camera.Streams, catalog.Stream{Name: []string{"main", "sub", "ext"}[i], URL: "rtsp://c/", Directory: dir.ID, Record: true})
-	}
-	camera, err = r.a.Catalog().AddCamera(ctx, camera)
-	must(t, err)
-	for _, s := range camera.Streams {
-		r.streams = append(r.streams, s.ID)
+	for len(r.streams) < streams {
+		camera := catalog.Camera{Name: fmt.Sprint("camera ", len(r.streams))}
+		for i := range min(3, streams-len(r.streams)) {
+			camera.Streams = append(camera.Streams, catalog.Stream{Name: []string{"main", "sub", "ext"}[i], URL: "rtsp://c/", Directory: dir.ID, Record: true})
+		}
+		camera, err = r.a.Catalog().AddCamera(ctx, camera)
+		must(t, err)
+		for _, s := range camera.Streams {
+			r.streams = append(r.streams, s.ID)
+		}
 	}
 	return r
 }

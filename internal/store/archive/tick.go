@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"nightjar/internal/store/catalog"
 	"nightjar/internal/store/recording"
@@ -27,14 +30,10 @@ func (d *directory) tryTick() error {
 			return err
 		}
 	}
-	newNames := false
-	for _, w := range writers {
-		if err := w.sync(); err != nil {
-			return err
-		}
-		newNames = newNames || w.created && !w.dirSync
+	if err := syncAll(writers); err != nil {
+		return err
 	}
-	if newNames {
+	if slices.ContainsFunc(writers, func(w *Writer) bool { return w.created && !w.dirSync }) {
 		if err := d.a.fs.SyncDir(d.row.Path); err != nil {
 			return fmt.Errorf("sync sample file directory: %w", err)
 		}
@@ -47,6 +46,18 @@ func (d *directory) tryTick() error {
 	}
 	d.settle(writers)
 	return d.unlink()
+}
+
+// syncsAtOnce is how many files are synced together: a journalling file system then commits once for many of them.
+const syncsAtOnce = 8
+
+func syncAll(writers []*Writer) error {
+	var group errgroup.Group
+	group.SetLimit(syncsAtOnce)
+	for _, w := range writers {
+		group.Go(w.sync)
+	}
+	return group.Wait()
 }
 
 // pickUp takes a snapshot of each recording that has something new.

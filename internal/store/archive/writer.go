@@ -285,8 +285,8 @@ func (w *Writer) makeRoom(from, to int64) error {
 		return nil
 	}
 	if int64(len(w.blocks)+need) > blocksOf(w.a.o.StreamBytes) || !w.a.acquire(need) {
-		return &recording.Error{Reason: recording.DiskStalled, Err: fmt.Errorf("%s is too slow: %d KiB wait to be written",
-			w.d.row.Path, len(w.blocks)*(taillog.BlockSize>>10))}
+		return &recording.Error{Reason: recording.DiskStalled, Err: fmt.Errorf("%s is too slow: the memory for what waits to be written is used up",
+			w.d.row.Path)}
 	}
 	for i := range need {
 		block := w.d.blocks.Get(w.id, uint32(have)+uint32(i))
