@@ -148,9 +148,7 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 	c := &Catalog{options: o, lock: lock, began: o.Now()}
 	if err := c.start(ctx); err != nil {
 		c.shut()
-		if errors.Is(err, sqlite3.NOTADB) || errors.Is(err, sqlite3.CORRUPT) {
-			err = fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
+		err = explain(ctx, err)
 		return nil, fmt.Errorf("open catalog in %s: %w", o.Dir, err)
 	}
 	return c, nil
@@ -317,7 +315,18 @@ func (c *Catalog) write(ctx context.Context, f func(tx *conn) error) error {
 	case c.closed:
 		return errClosed
 	}
-	return c.writer.transaction(ctx, func() error { return f(c.writer) })
+	return explain(ctx, c.writer.transaction(ctx, func() error { return f(c.writer) }))
+}
+
+// explain marks errors by which SQLite says that its file is broken, or that ctx ended.
+func explain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, sqlite3.NOTADB) || errors.Is(err, sqlite3.CORRUPT):
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case errors.Is(err, sqlite3.INTERRUPT) && ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
 }
 
 // read runs f on a connection that sees one committed state of the catalog. f must not call methods of c.
@@ -328,7 +337,7 @@ func (c *Catalog) read(ctx context.Context, f func(tx *conn) error) error {
 		if c.closed {
 			return errClosed
 		}
-		return c.writer.snapshot(ctx, f)
+		return explain(ctx, c.writer.snapshot(ctx, f))
 	}
 	var r *conn
 	var ok bool
@@ -348,7 +357,7 @@ func (c *Catalog) read(ctx context.Context, f func(tx *conn) error) error {
 		}
 	}
 	defer func() { c.readers <- r }()
-	return r.snapshot(ctx, f)
+	return explain(ctx, r.snapshot(ctx, f))
 }
 
 // snapshot runs f in a reading transaction.
