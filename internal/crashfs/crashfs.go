@@ -226,10 +226,12 @@ func (f *FS) roomFor(nd *node, offset, n int64) int64 {
 		return n
 	}
 	free := m.Capacity/pageSize - m.used
-	for n > 0 && f.disk.missing(nd, offset, n) > free {
-		n = (offset+n-1)/pageSize*pageSize - offset // one page less
+	for at := offset; at < offset+n; at = (at/pageSize + 1) * pageSize {
+		if free -= f.disk.missing(nd, at, 1); free < 0 {
+			return at - offset
+		}
 	}
-	return max(n, 0)
+	return n
 }
 
 func (f *FS) roomForInode(mountIndex int) error {
