@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -46,9 +47,9 @@ func (l *loop) SetWriteDeadline(time.Time) error { return nil }
 
 var errEnough = errors.New("enough")
 
-// BenchmarkReceiveTCP receives 3 Mb/s video (60 pictures, one of them a key picture, as two seconds of 1080p30) from
-// memory. The sequence numbers and timestamps run on for as many pictures as fit into 16 bits.
-func BenchmarkReceiveTCP(b *testing.B) {
+// newLoopClient returns a client that receives 3 Mb/s video (60 pictures, one of them a key picture, as two seconds of
+// 1080p30) from memory. Sequence numbers and timestamps run on for as many pictures as fit into 16 bits.
+func newLoopClient() *Client {
 	const pictures = 60
 	var body []byte
 	w := rtp.Packetizer{SSRC: 1, PayloadType: 96}
@@ -85,7 +86,11 @@ func BenchmarkReceiveTCP(b *testing.B) {
 			l.body = nil
 		}
 	}
-	c := New(Options{URL: "rtsp://cam", Transport: TCP, Dial: func(context.Context, string, string) (net.Conn, error) { return l, nil }})
+	return New(Options{URL: "rtsp://cam", Transport: TCP, Dial: func(context.Context, string, string) (net.Conn, error) { return l, nil }})
+}
+
+func BenchmarkReceiveTCP(b *testing.B) {
+	c := newLoopClient()
 	b.ReportAllocs()
 	b.ResetTimer()
 	n, total := 0, int64(0)
@@ -101,4 +106,27 @@ func BenchmarkReceiveTCP(b *testing.B) {
 	}
 	b.SetBytes(total / int64(n))
 	b.ReportMetric(float64(c.Stats().Packets)/float64(n), "packets/op")
+}
+
+// TestNoAllocationPerPacket receives 5,000 pictures in 45,000 packets and counts what was allocated meanwhile.
+func TestNoAllocationPerPacket(t *testing.T) {
+	const first, last = 500, 5500
+	var before, after runtime.MemStats
+	n := 0
+	err := newLoopClient().Run(context.Background(), func(media.Sample) error {
+		switch n++; n {
+		case first:
+			runtime.ReadMemStats(&before)
+		case last:
+			runtime.ReadMemStats(&after)
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	if got := after.Mallocs - before.Mallocs; got > (last-first)/100 {
+		t.Errorf("%d allocations for %d pictures", got, last-first)
+	}
 }

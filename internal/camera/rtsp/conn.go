@@ -36,6 +36,8 @@ type conn struct {
 
 	mu       sync.Mutex
 	canceled bool // guarded by mu: deadlines are in the past for ever
+
+	until time.Time // the read deadline that is set, owned by the reading side
 }
 
 func newConn(nc net.Conn, now func() time.Time) *conn {
@@ -57,13 +59,18 @@ func (c *conn) revive(deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.canceled = false
+	c.until = deadline
 	c.SetDeadline(deadline)
 }
 
 func (c *conn) readDeadline(t time.Time) {
+	if t.Equal(c.until) {
+		return // to change a timer may wake another thread
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.canceled {
+		c.until = t
 		c.SetReadDeadline(t)
 	}
 }

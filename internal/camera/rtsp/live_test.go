@@ -3,6 +3,7 @@ package rtsp
 import (
 	"context"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +21,11 @@ func TestLive(t *testing.T) {
 		span = 10 * time.Second
 	}
 	transport := map[string]Transport{"tcp": TCP, "udp": UDP}[os.Getenv("NIGHTJAR_RTSP_TRANSPORT")]
-	c := New(Options{URL: url, Audio: true, Metadata: true, Transport: transport})
+	o := Options{URL: url, Audio: true, Metadata: true, Transport: transport}
+	if wait, err := time.ParseDuration(os.Getenv("NIGHTJAR_RTSP_BATCH")); err == nil {
+		o.Batch = func() time.Duration { return wait }
+	}
+	c := New(o)
 	ctx, cancel := context.WithTimeout(context.Background(), span)
 	defer cancel()
 	var counts [4]int
@@ -41,6 +46,11 @@ func TestLive(t *testing.T) {
 	t.Logf("video %d (%d key) to %v, audio %d to %v, metadata %d; %+v", counts[1], keys, media.Duration(last[1]).Std(), counts[2],
 		media.Duration(last[2]).Std(), counts[3], c.Stats())
 	t.Logf("%+v", c.Clocks())
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) == nil {
+		cpu := time.Duration(used.Utime.Nano() + used.Stime.Nano())
+		t.Logf("CPU %v, of that in the kernel %v; %d voluntary context switches", cpu, time.Duration(used.Stime.Nano()), used.Nvcsw)
+	}
 	if counts[media.Video] == 0 {
 		t.Error("no video")
 	}

@@ -408,7 +408,7 @@ func TestMuteGoodbye(t *testing.T) {
 		f.stream = func(c *fakeConn) { newSource(c).run(60, 0, 0) }
 		f.handle = func(_ *fakeConn, m *message) bool { return m.method == "TEARDOWN" }
 	}, func(t *testing.T, f *fake, _ *Client, _ *received, err error) {
-		if got := time.Since(f.start); got != 5*time.Second || !strings.HasSuffix(f.requests(), "PLAY TEARDOWN") {
+		if got := time.Since(f.start).Truncate(100 * time.Millisecond); got != 5*time.Second || !strings.HasSuffix(f.requests(), "PLAY TEARDOWN") {
 			t.Errorf("after %v: %s", got, f.requests())
 		}
 	})

@@ -139,6 +139,7 @@ func (s *session) receiveUDP(ctx context.Context) error {
 			readers.Go(func() { r.read(ctx, t, i, s.o.Now) })
 		}
 	}
+	s.conn.readDeadline(time.Time{})
 	readers.Go(func() { r.watch(ctx, s.conn) })
 	err := s.pump(ctx, r)
 	cancel()
@@ -193,7 +194,6 @@ func (d *datagrams) accepts(from net.Addr) bool {
 // watch reads the control connection. The buffer is handed to and fro: the session parses while watch waits.
 func (r *udpReaders) watch(ctx context.Context, c *conn) {
 	defer close(r.control)
-	c.readDeadline(time.Time{})
 	for {
 		if r.err = c.fill(); r.err != nil {
 			return
