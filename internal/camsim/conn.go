@@ -95,9 +95,7 @@ func (c *conn) read(ctx context.Context) error {
 			c.srv.rtcpFrom(c)
 			continue
 		}
-		if err := c.handle(ctx, in.request); err != nil {
-			return err
-		}
+		c.handle(ctx, in.request)
 	}
 }
 

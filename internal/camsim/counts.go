@@ -57,7 +57,8 @@ type SessionCounts struct {
 	Started   time.Time  `json:"started"`
 	Ended     *time.Time `json:"ended,omitempty"`
 	// EndReason is teardown, disconnected, slow, expired, reset, close, reboot, closed or server-stopped.
-	EndReason string `json:"endReason,omitempty"`
+	EndReason       string `json:"endReason,omitempty"`
+	ReceiverReports int64  `json:"receiverReports"` // RTCP packets from the client
 	Totals
 }
 

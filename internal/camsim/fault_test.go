@@ -652,7 +652,7 @@ func testReboot(t *testing.T) {
 	srv, addr := overTCP(t, small())
 	c := dial(t, addr, "/cam0")
 	c.play()
-	set(t, srv, Reboot, "300ms")
+	set(t, srv, Reboot, "1h")
 	<-c.dead
 	if n := srv.Counts(); n.RTSPSessions != 0 || n.Reboots != 1 {
 		t.Errorf("%d sessions, %d reboots", n.RTSPSessions, n.Reboots)
@@ -661,6 +661,8 @@ func testReboot(t *testing.T) {
 		t.Error("the port is open while the camera is down")
 		nc.Close()
 	}
+	srv, addr = overTCP(t, small())
+	set(t, srv, Reboot, "50ms")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -668,12 +670,33 @@ func testReboot(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		d := newClient(t, nc, "/cam0")
-		d.play()
+		_, err = io.WriteString(nc, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+		buf := make([]byte, 8)
+		if _, err2 := io.ReadFull(nc, buf); err == nil && err2 == nil && string(buf) == "RTSP/1.0" {
+			nc.Close()
+			return
+		}
 		nc.Close()
-		return
 	}
 	t.Error("the camera did not come back")
+}
+
+func TestRebootWithoutListener(t *testing.T) {
+	bubble(t, small(), true, func(t *testing.T, srv *Server, c *client) {
+		run(time.Second)
+		set(t, srv, Reboot, "10s")
+		<-c.dead
+		d := pipe(t, t.Context(), srv, "/cam0")
+		<-d.dead
+		run(11 * time.Second)
+		e := pipe(t, t.Context(), srv, "/cam0")
+		e.play()
+		run(time.Second)
+		if first, last := c.shots()[0], e.shots()[0]; len(e.shots()) < 10 || last.at.Sub(first.at) < 11*time.Second {
+			t.Error("no pictures after the reboot")
+		}
+		e.nc.Close()
+	})
 }
 
 func TestParseFault(t *testing.T) {

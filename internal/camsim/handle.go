@@ -24,8 +24,8 @@ type exchange struct {
 
 func (x *exchange) fail(status int) { x.answer.status = status }
 
-// handle answers one request. It returns an error only when the connection has to end.
-func (c *conn) handle(ctx context.Context, r *request) error {
+// handle answers one request.
+func (c *conn) handle(ctx context.Context, r *request) {
 	x := &exchange{request: r, c: c, answer: response{status: 200}}
 	x.answer.add("CSeq", r.get("CSeq"))
 	x.path, x.control = splitURI(r.uri)
@@ -34,12 +34,12 @@ func (c *conn) handle(ctx context.Context, r *request) error {
 		c.stream = x.stream
 	}
 	if c.halfOpen() {
-		return nil
+		return
 	}
 	if r.get("CSeq") == "" {
 		x.fail(400)
 		c.send(&x.answer)
-		return nil
+		return
 	}
 	if r.method == "OPTIONS" || x.authorised() {
 		x.keepAlive(ctx)
@@ -50,7 +50,6 @@ func (c *conn) handle(ctx context.Context, r *request) error {
 	if !x.silent {
 		c.send(&x.answer)
 	}
-	return nil
 }
 
 // halfOpen reports whether fault HalfOpen holds for what the connection is about.

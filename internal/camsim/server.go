@@ -32,8 +32,8 @@ type Server struct {
 	sessions  map[string]*session
 	conns     map[*conn]bool
 	listener  net.Listener
-	rebooting time.Duration // how long the port is to stay closed
-	down      bool
+	rebooting time.Duration // how long the port is to stay closed; negative unless Reboot closed listener
+	down      bool          // connections are refused
 	reboots   int
 }
 
@@ -110,7 +110,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // accept hands connections on until the listener closes.
 func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	s.mu.Lock()
-	s.listener = ln
+	s.listener, s.rebooting = ln, -1
 	s.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
@@ -141,10 +141,9 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 func (s *Server) takeReboot() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.down {
-		return -1
-	}
-	return s.rebooting
+	d := s.rebooting
+	s.rebooting = -1
+	return d
 }
 
 // relisten opens the address again after the camera was down. It returns nil and no error when ctx ended.
@@ -160,10 +159,15 @@ func (s *Server) relisten(ctx context.Context, addr net.Addr, down time.Duration
 	if err != nil {
 		return nil, fmt.Errorf("listen again after reboot: %w", err)
 	}
-	s.mu.Lock()
-	s.down = false
-	s.mu.Unlock()
+	s.up()
 	return ln, nil
+}
+
+// up takes connections again.
+func (s *Server) up() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = false
 }
 
 // ServeConn answers one client until it leaves, an error, or ctx ends. The sessions of the connection end with it.
@@ -311,10 +315,10 @@ func (s *Server) end(x *session, reason string) {
 func (s *Server) rtcpFrom(c *conn) {
 	for _, x := range s.all() {
 		x.stream.mu.Lock()
-		alive := x.conn == c && x.stream.faults.keepAlive != "ignore" && !x.ghost
+		mine := x.conn == c && !x.ghost
 		x.stream.mu.Unlock()
-		if alive {
-			x.touch()
+		if mine {
+			x.reported()
 		}
 	}
 }
@@ -329,14 +333,18 @@ func (s *Server) nonce() string {
 // Reboot lets all cameras restart: connections die, the port is closed for d, sessions are forgotten.
 func (s *Server) Reboot(d time.Duration) {
 	s.mu.Lock()
-	s.down, s.rebooting = true, d
+	s.down = true
 	s.reboots++
 	var conns []*conn
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
 	if s.listener != nil {
+		s.rebooting = d
 		s.listener.Close()
+		s.listener = nil
+	} else { // served by ServeConn alone, or down already
+		time.AfterFunc(d, s.up)
 	}
 	s.mu.Unlock()
 	for _, c := range conns {

@@ -95,6 +95,19 @@ func (s *session) touch() {
 	}
 }
 
+// reported takes note of a receiver report, a sign of life unless fault KeepAlive ignores it.
+func (s *session) reported() {
+	s.countMu.Lock()
+	s.counts.ReceiverReports++
+	s.countMu.Unlock()
+	s.stream.mu.Lock()
+	counts := s.stream.faults.keepAlive != "ignore" && !s.ended
+	s.stream.mu.Unlock()
+	if counts {
+		s.touch()
+	}
+}
+
 // mark stands in a connection's queue where a sample ends.
 type mark struct {
 	end     int // offset in the queue

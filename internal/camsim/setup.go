@@ -135,16 +135,7 @@ func (s *session) replace(o *outlet) {
 // packets to the RTP port (to open a firewall) are dropped.
 func (s *Server) listenRTCP(x *session, pair *udpPair) {
 	s.group.Go(func() { drain(pair.rtp, func() {}) })
-	s.group.Go(func() {
-		drain(pair.rtcp, func() {
-			x.stream.mu.Lock()
-			alive := x.stream.faults.keepAlive != "ignore" && !x.ended
-			x.stream.mu.Unlock()
-			if alive {
-				x.touch()
-			}
-		})
-	})
+	s.group.Go(func() { drain(pair.rtcp, x.reported) })
 }
 
 // drain reads until the socket is closed. An ICMP answer to what we sent shows as an error and ends nothing.
