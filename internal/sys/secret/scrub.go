@@ -10,8 +10,11 @@ import (
 // depend on the bytes around it.
 const base64Least = 3
 
+// mostEncodings bounds how often one thing may be percent-encoded and still be found.
+const mostEncodings = 4
+
 // Scrub replaces the given secrets by *** wherever they stand in a text: as they are, percent-encoded in whole or in part
-// (also twice), escaped as in JSON or Go strings, and inside base64 (of which the whole run is replaced), for example in
+// (up to four times over), escaped as in JSON or Go strings, and inside base64 (of which the whole run is replaced), for example in
 // an Authorization header. Empty secrets are passed over.
 func Scrub(text string, secrets ...String) string {
 	var spans []span
@@ -63,7 +66,7 @@ func step(text string, places []int, c byte) []int {
 			add(at + 1)
 		}
 		// %25 is a percent sign, or the first half of a sign that was encoded twice.
-		for n := 1; rest[0] == '%' && isHex(rest[n:]); n += 2 {
+		for n := 1; rest[0] == '%' && n <= 2*mostEncodings && isHex(rest[n:]); n += 2 {
 			if isByte(unhex(rest[n])<<4|unhex(rest[n+1]), c) {
 				add(at + n + 2)
 			}

@@ -157,8 +157,12 @@ func namedSecrets(raw string) []span {
 	return spans
 }
 
+// longestName bounds what is looked at to find a name; names of parameters are short.
+const longestName = 256
+
 // nameBefore returns the decoded name that ends text, in lower case.
 func nameBefore(text string) string {
+	text = text[max(0, len(text)-longestName):]
 	decoded := strings.ToLower(decodeAll(text))
 	return decoded[strings.LastIndexAny(decoded, "?&;/#@=:, \t\r\n\"'")+1:]
 }
