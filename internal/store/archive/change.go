@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"nightjar/internal/media"
 	"nightjar/internal/store/catalog"
@@ -60,8 +61,12 @@ func (a *Archive) collect(ctx context.Context) error {
 	return nil
 }
 
-// DeleteStream deletes all recordings of a stream that has none in progress.
+// DeleteStream deletes all recordings of a stream that has none in progress; for those that have ended and are not sealed
+// yet it waits.
 func (a *Archive) DeleteStream(ctx context.Context, id recording.StreamID, reason recording.Reason) error {
+	if err := a.settled(ctx, id); err != nil {
+		return err
+	}
 	if err := a.flush(ctx); err != nil {
 		return err
 	}
@@ -76,6 +81,38 @@ func (a *Archive) DeleteStream(ctx context.Context, id recording.StreamID, reaso
 		}
 		if err := a.Delete(ctx, ids, reason); err != nil {
 			return err
+		}
+	}
+}
+
+// settled asks for a tick and waits until every recording of a stream that has ended is sealed.
+func (a *Archive) settled(ctx context.Context, id recording.StreamID) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for asked := false; ; asked = true {
+		ending := 0
+		a.mu.Lock()
+		for _, w := range a.live {
+			if w.id.Stream() != id {
+				continue
+			}
+			w.mu.Lock()
+			if w.ended != nil || w.abandoned {
+				ending++
+			}
+			w.mu.Unlock()
+			if !asked {
+				w.d.wake(true)
+			}
+		}
+		a.mu.Unlock()
+		if ending == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the last recording of stream %d: %w", id, context.Cause(ctx))
+		case <-ticker.C:
 		}
 	}
 }

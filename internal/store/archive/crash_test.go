@@ -116,7 +116,7 @@ func stride() int {
 	if os.Getenv("NIGHTJAR_LONG") != "" {
 		return 1
 	}
-	return 13
+	return 31
 }
 
 // TestPowerCut cuts the power at every operation, with what was not synced lost, kept or torn.

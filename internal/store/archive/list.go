@@ -79,6 +79,29 @@ func (a *Archive) waiting(stream recording.StreamID, start, end media.WallTime) 
 	return list
 }
 
+// Gaps lists the gaps of a stream that overlap [start, end), by start, those that wait for the next flush included. An
+// open gap lasts for ever.
+func (a *Archive) Gaps(ctx context.Context, stream recording.StreamID, start, end media.WallTime) ([]catalog.Gap, error) {
+	a.mu.Lock()
+	waiting := slices.Clone(a.gaps)
+	a.mu.Unlock()
+	list, err := a.catalog.Gaps(ctx, stream, start, end)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range waiting {
+		if g.Stream != stream {
+			continue
+		}
+		list = slices.DeleteFunc(list, func(old catalog.Gap) bool { return old.Start == g.Start })
+		if g.Start < end && (g.Open || g.End > start) {
+			list = append(list, g)
+		}
+	}
+	slices.SortStableFunc(list, func(x, y catalog.Gap) int { return cmp.Compare(x.Start, y.Start) })
+	return list, nil
+}
+
 // brief returns a copy without blobs.
 func brief(d *recording.Description) *recording.Description {
 	c := *d

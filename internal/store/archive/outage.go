@@ -41,6 +41,11 @@ func (r *recovery) outages() ([]catalog.Gap, error) {
 				return nil, err
 			}
 		}
+		for _, g := range r.lost { // told on their own
+			if g.Stream == s.ID {
+				end = max(end, g.End)
+			}
+		}
 		for _, g := range list {
 			if i := slices.IndexFunc(recovered, func(d *recording.Description) bool { return d.Start >= g.Start }); i >= 0 {
 				g.End, g.Open = recovered[i].Start, false

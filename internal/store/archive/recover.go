@@ -196,6 +196,7 @@ func (r *recovery) finish(id recording.ID) error {
 	if err != nil {
 		return fmt.Errorf("open sample file: %w", err)
 	}
+	claimed := rec.Builder.Bytes()
 	rec, err = r.mend(id, rec, file)
 	if err == nil && rec.Builder.Tracks() > 0 && rec.Builder.Samples(0) > 0 && !rec.Abandoned {
 		if err = file.Truncate(rec.Builder.Bytes()); err == nil {
@@ -207,6 +208,9 @@ func (r *recovery) finish(id recording.ID) error {
 	}
 	if rec.Abandoned || rec.Builder.Tracks() == 0 || rec.Builder.Samples(0) == 0 {
 		r.empty = append(r.empty, id)
+		if claimed > 0 && !rec.Abandoned {
+			return r.putAside([]recording.ID{id}) // it once held samples
+		}
 		return nil
 	}
 	d := r.describe(rec)
@@ -215,58 +219,42 @@ func (r *recovery) finish(id recording.ID) error {
 	return nil
 }
 
-// mend compares what the log claims with the file, and adds what survived in the open blocks.
+// mend compares what the log claims with the file, and adds what survived in the open blocks. A file that is too short is
+// believed as far as it goes. Bytes that changed stay what they are, with the checksum that they should have: readers are
+// told, and nothing is thrown away that somebody may make sense of.
 func (r *recovery) mend(id recording.ID, rec *taillog.Recording, file vfs.File) (*taillog.Recording, error) {
 	size, err := file.Size()
 	if err != nil {
 		return rec, err
 	}
-	good, err := soundBytes(id, file, min(size, rec.Builder.Bytes()), rec)
-	if err != nil {
-		return rec, err
-	}
-	if good < rec.Builder.Bytes() {
-		r.d.a.log.Error("sample file holds less than was synced", "recording", id, "bytes", good, "want", rec.Builder.Bytes())
-		if rec, err = rec.Limit(good); err != nil {
+	if size < rec.Builder.Bytes() {
+		r.d.a.log.Error("sample file holds less than was synced", "recording", id, "bytes", size, "want", rec.Builder.Bytes())
+		was := r.describe(rec)
+		if rec, err = rec.Limit(size); err != nil {
 			return rec, err
 		}
-		rec.Summer, err = sum(id, file, rec.Builder.Bytes())
+		if rec.Summer, err = sum(id, file, rec.Builder.Bytes()); err == nil {
+			r.lost = append(r.lost, catalog.Gap{
+				Stream: id.Stream(), Start: r.describe(rec).End(), End: was.End(), Reason: recording.Damaged, Detail: "the sample file lost its end",
+			})
+		}
 		return rec, err
+	}
+	if partial, n := rec.Summer.Partial(); n > 0 {
+		block := len(rec.Summer.Full(0))
+		ok, err := fits(id, file, block, n, partial)
+		if err != nil {
+			return rec, err
+		}
+		if !ok {
+			r.d.a.log.Error("sample file does not hold what was synced", "err", &DamageError{ID: id, Block: block, Path: r.d.join(id)})
+		}
 	}
 	won, err := r.survivors.Extend(id, rec, file)
 	if won > 0 {
 		r.d.a.log.Info("samples survived in memory", "recording", id, "samples", won)
 	}
 	return rec, err
-}
-
-// soundBytes returns how many bytes of the file, of the first size, may be believed: the block in which the good bytes
-// end is compared with its checksum, and if that fails, the ones before, down to one that fits.
-func soundBytes(id recording.ID, file vfs.File, size int64, rec *taillog.Recording) (int64, error) {
-	if size < rec.Builder.Bytes() {
-		return size, nil
-	}
-	full := rec.Summer.Full(0)
-	partial, n := rec.Summer.Partial()
-	if n > 0 {
-		ok, err := fits(id, file, len(full), n, partial)
-		if err != nil || ok {
-			return size, err
-		}
-	}
-	for k := len(full) - 1; k >= 0; k-- {
-		ok, err := fits(id, file, k, recording.BlockSize, full[k])
-		if err != nil {
-			return 0, err
-		}
-		if ok {
-			if n == 0 && k == len(full)-1 {
-				return size, nil
-			}
-			return int64(k+1) * recording.BlockSize, nil
-		}
-	}
-	return 0, nil
 }
 
 func fits(id recording.ID, file vfs.File, block, n int, want uint32) (bool, error) {
