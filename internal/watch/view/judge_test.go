@@ -16,6 +16,8 @@ import (
 	"nightjar/internal/judge"
 	"nightjar/internal/media"
 	"nightjar/internal/media/codec"
+	"nightjar/internal/media/mp4"
+	"nightjar/internal/media/virtual"
 	"nightjar/internal/store/recording"
 )
 
@@ -323,5 +325,52 @@ func TestChromium(t *testing.T) {
 		if c := browser.Complaints(); len(c) != 0 {
 			t.Errorf("%v: complaints: %q", span, c)
 		}
+	}
+}
+
+// TestFragmentsJudged: the same plan as one media segment behind an initialisation segment.
+func TestFragmentsJudged(t *testing.T) {
+	judge.Need(t, "ffmpeg", "gstreamer")
+	aac, next := aacSound(t)
+	f := shoot(t, aac, next, 4)
+	p, err := New(f, Options{Now: later}).plan(t.Context(), everything(f.fake))
+	if err != nil {
+		t.Fatal(err)
+	}
+	movie, size := &mp4.Movie{Created: p.start}, int64(0)
+	for _, l := range p.tracks {
+		l.build(p)
+		movie.Tracks = append(movie.Tracks, l.movie)
+	}
+	for _, s := range p.spans {
+		size += s.size()
+	}
+	init, err := movie.Init()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fragment, err := movie.Fragment(1, []int64{0, 0}, size, func(b *virtual.Builder) {
+		for _, s := range p.spans {
+			s.addData(b)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bytes.NewBuffer(init)
+	if err := fragment.WriteRange(t.Context(), out, 0, fragment.Size()); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "fragment.mp4")
+	if err := os.WriteFile(name, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	judge.FFmpegClean(t, name)
+	want := f.expected(p.start, p.end)
+	if got := numbers(judge.Strips(t, name)); !slices.Equal(got, want) {
+		t.Errorf("ffmpeg shows %v, want %v", got, want)
+	}
+	if got := numbers(judge.GStreamer(t, name, filmWidth, filmHeight)); !slices.Equal(got, want) {
+		t.Errorf("GStreamer shows %v, want %v", got, want)
 	}
 }

@@ -21,7 +21,7 @@
 //
 // Time in the file is the camera's clock within a run. Between runs (and where recordings were deleted) there is a gap:
 // with Keep the last sample before it lasts until the next run begins, so that each run stands where the wall clock says,
-// for gaps up to 6 h 37 min, the longest that players take; with Close it is left out. Runs that overlap follow one another.
+// for gaps up to 6 h 31 min, the longest that players take; with Close it is left out. Runs that overlap follow one another.
 //
 // # What is read
 //
