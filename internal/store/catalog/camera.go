@@ -166,7 +166,7 @@ func (c *Catalog) AddCamera(ctx context.Context, k Camera) (Camera, error) {
 
 // UpdateCamera lets change alter a camera and its streams, in one transaction. Streams are told apart by their names:
 // a new name adds one, a missing one removes it, which is refused while it has recordings. Ids, UUIDs and counters
-// stay as they are.
+// stay as they are. change must not call the catalog.
 func (c *Catalog) UpdateCamera(ctx context.Context, id CameraID, change func(*Camera) error) (k Camera, err error) {
 	err = c.write(ctx, func(tx *conn) error {
 		before, err := cameraByID(tx, id)

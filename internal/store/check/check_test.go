@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,11 +42,41 @@ type store struct {
 
 const withRows = 8
 
-// newStore makes the store, lets change alter it while the catalog is open, and closes it.
-func newStore(t *testing.T, change func(s *store, cat *catalog.Catalog)) *store {
+// master is the store that newStore copies; making it syncs many files.
+var master struct {
+	once  sync.Once
+	root  string
+	store *store
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(master.root)
+	os.Exit(code)
+}
+
+// newStore gives a test a copy of the healthy store, in the working directory.
+func newStore(t *testing.T) *store {
 	t.Helper()
+	master.once.Do(func() {
+		var err error
+		master.root, err = os.MkdirTemp("", "check")
+		must(t, err)
+		t.Chdir(master.root)
+		master.store = makeStore(t)
+	})
+	if master.store == nil {
+		t.Fatal("the store could not be made")
+	}
 	root := t.TempDir()
-	s := &store{data: filepath.Join(root, "data"), a: filepath.Join(root, "a"), b: filepath.Join(root, "b")}
+	must(t, os.CopyFS(root, os.DirFS(master.root)))
+	t.Chdir(root)
+	return master.store
+}
+
+func makeStore(t *testing.T) *store {
+	t.Helper()
+	s := &store{data: "data", a: "a", b: "b"}
 	for _, dir := range []string{s.data, s.a, s.b} {
 		must(t, os.Mkdir(dir, 0o700))
 	}
@@ -71,9 +102,6 @@ func newStore(t *testing.T, change func(s *store, cat *catalog.Catalog)) *store 
 		must(t, err)
 	}
 	s.fill(t, cat)
-	if change != nil {
-		change(s, cat)
-	}
 	must(t, cat.Close())
 	return s
 }
@@ -191,7 +219,7 @@ func (s *store) snapshot(t *testing.T) map[string]string {
 }
 
 func TestHealthy(t *testing.T) {
-	s := newStore(t, nil)
+	s := newStore(t)
 	before := s.snapshot(t)
 	for _, level := range []Level{Presence, Size, Hash} {
 		found, sum := run(t, s, level)
@@ -259,7 +287,7 @@ func TestDamage(t *testing.T) {
 		words string       // in detail or hint of one of the findings
 	}{
 		{"file lost", func(t *testing.T, s *store) { must(t, os.Remove(s.file(s.a, 1, 1))) }, Presence, []Kind{MissingFile}, one, "has a row"},
-		{"file moved", func(t *testing.T, s *store) { must(t, os.Rename(s.file(s.a, 1, 1), s.file(s.b, 1, 1))) }, Presence, []Kind{MisplacedFile}, one, "/a"},
+		{"file moved", func(t *testing.T, s *store) { must(t, os.Rename(s.file(s.a, 1, 1), s.file(s.b, 1, 1))) }, Presence, []Kind{MisplacedFile}, one, "is in a"},
 		{"sealed file lost", func(t *testing.T, s *store) { must(t, os.Remove(s.file(s.a, 1, 8))) }, Presence, []Kind{MissingFile}, recording.NewID(1, 8), "sealed"},
 		{"unfinished file lost", func(t *testing.T, s *store) { must(t, os.Remove(s.file(s.a, 1, 9))) }, Presence, []Kind{MissingFile}, recording.NewID(1, 9), "unfinished"},
 		{"unknown file", func(t *testing.T, s *store) { must(t, os.WriteFile(s.file(s.b, 1, 77), []byte{1}, 0o600)) }, Presence, []Kind{UnknownFile}, recording.NewID(1, 77), "neither"},
@@ -333,7 +361,7 @@ func TestDamage(t *testing.T) {
 		{"log damaged", func(t *testing.T, s *store) { breakLog(t, s.a) }, Presence, []Kind{LogDamaged, UnknownFile}, 0, "tail log segment"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStore(t, nil)
+			s := newStore(t)
 			c.plant(t, s)
 			for _, level := range []Level{Presence, Size, Hash} {
 				found, sum := run(t, s, level)
@@ -395,7 +423,7 @@ func compare(t *testing.T, level Level, found []Finding, kinds []Kind, id record
 
 // TestNotes expects what is odd but harmless to be noted, and the store to count as clean.
 func TestNotes(t *testing.T) {
-	s := newStore(t, nil)
+	s := newStore(t)
 	must(t, os.WriteFile(s.a+"/README", nil, 0o600))
 	must(t, os.Mkdir(s.a+"/lost+found", 0o700))
 	must(t, os.Mkdir(s.a+"/quarantine", 0o700))
@@ -422,7 +450,7 @@ func TestCannotCheck(t *testing.T) {
 	if _, err := Run(ctx, Options{Data: t.TempDir(), Now: now}, none); !errors.Is(err, catalog.ErrNoCatalog) {
 		t.Errorf("no catalog: %v", err)
 	}
-	s := newStore(t, nil)
+	s := newStore(t)
 	for _, dir := range []string{s.data, s.a} {
 		lock, err := vfs.OS().Lock(dir, true)
 		must(t, err)

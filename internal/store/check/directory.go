@@ -62,12 +62,6 @@ func (c *checker) tailLogs(ctx context.Context) error {
 		if d.dir == nil || d.broken {
 			continue
 		}
-		for _, damage := range d.tail.Damage {
-			c.report(Finding{
-				Kind: LogDamaged, Severity: Warning, Dir: d.row.Path, Detail: damage.Error(),
-				Hint: "recordings with rows are not affected; " + diskHint,
-			})
-		}
 		if err := c.sealed(ctx, d); err != nil {
 			return err
 		}
@@ -145,9 +139,11 @@ func (c *checker) leftovers(ctx context.Context) error {
 		if d.dir == nil || d.broken {
 			continue
 		}
-		if err := c.unknown(ctx, d); err != nil {
+		unknown, err := c.unknown(ctx, d)
+		if err != nil {
 			return err
 		}
+		c.damage(d, unknown)
 		for _, name := range d.others {
 			switch _, segment := taillog.ParseSegmentName(name); {
 			case segment, name == blocksName, name == probeName, name == fsckName:
@@ -164,13 +160,32 @@ func (c *checker) leftovers(ctx context.Context) error {
 	return nil
 }
 
+// damage reports broken parts of the tail log. That the newest segment cannot be read at all is what a power cut leaves
+// while it is being made, as the one before holds everything then: a note, if all files are accounted for.
+func (c *checker) damage(d *directory, unknown int) {
+	newest := ""
+	if segments := d.log.Segments(); len(segments) > 0 {
+		newest = d.log.Path(segments[len(segments)-1])
+	}
+	for _, damage := range d.tail.Damage {
+		f := Finding{
+			Kind: LogDamaged, Severity: Warning, Dir: d.row.Path, Detail: damage.Error(),
+			Hint: "recordings with rows are not affected; " + diskHint,
+		}
+		if damage.Segment == newest && damage.Offset == 0 && unknown == 0 {
+			f.Severity, f.Hint = Info, "its making was cut short; the next start makes another"
+		}
+		c.report(f)
+	}
+}
+
 // unknown reports sample files without row, garbage row or entry in the log. One whose number was reserved but never used
 // is what a power cut leaves of a file just made: a note.
-func (c *checker) unknown(ctx context.Context, d *directory) error {
+func (c *checker) unknown(ctx context.Context, d *directory) (count int, err error) {
 	next := make(map[recording.StreamID]uint32)
 	streams, err := c.catalog.Streams(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, s := range streams {
 		next[s.ID] = s.NextN
@@ -197,8 +212,9 @@ func (c *checker) unknown(ctx context.Context, d *directory) error {
 			f.Severity, f.Detail = Info, "it was being made when the power failed; nothing of it was ever reported good"
 		}
 		c.report(f)
+		count++
 	}
-	return nil
+	return count, nil
 }
 
 func (c *checker) quarantine(d *directory) {
