@@ -35,6 +35,9 @@ func Scrub(text string, secrets ...String) string {
 func findEscaped(text, secret string) []span {
 	var spans []span
 	for i := range len(text) {
+		if c := text[i]; c != secret[0] && c != '%' && c != '\\' && c != '+' {
+			continue // the usual case, without memory
+		}
 		ends := step(text, []int{i}, secret[0])
 		for j := 1; j < len(secret) && len(ends) > 0; j++ {
 			ends = step(text, ends, secret[j])
