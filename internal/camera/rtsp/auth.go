@@ -180,7 +180,7 @@ func (c *credentials) answer(offers []challenge, again bool) bool {
 	}
 	if c.chosen {
 		for _, o := range offers {
-			renewed := o.scheme == c.current.scheme && o.scheme != basic && (o.stale || c.proven)
+			renewed := o.scheme == c.current.scheme && (o.stale || c.proven)
 			if renewed && !again {
 				c.take(o)
 				return true

@@ -98,20 +98,37 @@ type rtpInfo struct {
 // parseRTPInfo reads an RTP-Info header. A comma divides entries only before another url, as URLs may hold commas.
 func parseRTPInfo(s string) (infos []rtpInfo) {
 	for {
-		i := strings.Index(strings.ToLower(s), "url=")
+		i := indexFold(s, "url=")
 		if i < 0 {
 			return infos
 		}
-		s = s[i+4:]
+		s = s[i+len("url="):]
 		entry := s
-		if next := strings.Index(strings.ToLower(s), ",url="); next >= 0 {
-			entry = s[:next]
-		} else if next := strings.Index(strings.ToLower(s), ", url="); next >= 0 {
-			entry = s[:next]
+		for from := 0; ; {
+			comma := strings.IndexByte(s[from:], ',')
+			if comma < 0 {
+				break
+			}
+			comma += from
+			from = comma + 1
+			if next := strings.TrimLeft(s[from:], " "); len(next) >= 4 && strings.EqualFold(next[:4], "url=") {
+				entry = s[:comma]
+				break
+			}
 		}
 		s = s[len(entry):]
 		infos = append(infos, parseRTPInfoEntry(entry))
 	}
+}
+
+// indexFold is strings.Index for an ASCII word in any case.
+func indexFold(s, word string) int {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
 }
 
 func parseRTPInfoEntry(entry string) (info rtpInfo) {
