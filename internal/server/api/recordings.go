@@ -183,7 +183,7 @@ func (s *server) span(w http.ResponseWriter, r *http.Request) error {
 // nothing says why there is no recording between start and end.
 func (s *server) nothing(r *http.Request, c *catalog.Camera, st *catalog.Stream, start, end media.WallTime) error {
 	text := fmt.Sprintf("nothing of %s/%s is recorded between %s and %s", c.Name, st.Name, FormatWhen(start, s.Zone), FormatWhen(end, s.Zone))
-	gaps, err := s.Catalog.Gaps(r.Context(), st.ID, start, end)
+	gaps, err := s.Archive.Gaps(r.Context(), st.ID, start, end)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (s *server) listGaps(w http.ResponseWriter, r *http.Request) error {
 			if only := r.URL.Query().Get("stream"); only != "" && only != st.Name {
 				continue
 			}
-			found, err := s.Catalog.Gaps(r.Context(), st.ID, start, end)
+			found, err := s.Archive.Gaps(r.Context(), st.ID, start, end)
 			if err != nil {
 				return err
 			}

@@ -99,7 +99,7 @@ func (n *NVR) recorder(ctx context.Context, st catalog.Stream) (*recorder.Record
 		Archive: n.archive, Stream: st.ID, Slot: func() recorder.Slot { return n.slot(st.ID) }, NewUUID: newUUID, Log: n.o.Log,
 	}
 	now := media.WallTimeOf(time.Now())
-	gaps, err := n.catalog.Gaps(ctx, st.ID, now-1, now)
+	gaps, err := n.archive.Gaps(ctx, st.ID, now-1, now)
 	if err != nil {
 		return nil, fmt.Errorf("gaps of stream %d: %w", st.ID, err)
 	}
@@ -230,7 +230,14 @@ func (n *NVR) RemoveCamera(ctx context.Context, c catalog.Camera) error {
 	defer n.changing.Unlock()
 	n.stop(c.ID, recording.Removed, "the camera was removed")
 	for _, st := range c.Streams {
-		if err := n.archive.DeleteStream(ctx, st.ID, recording.Removed); err != nil {
+		err := n.archive.Settle(ctx, st.ID)
+		if err == nil {
+			err = n.archive.DeleteStream(ctx, st.ID, recording.Removed)
+		}
+		if err == nil {
+			err = n.archive.Sweep(ctx, st.ID)
+		}
+		if err != nil {
 			return fmt.Errorf("delete the recordings of %s/%s: %w", c.Name, st.Name, err)
 		}
 	}
@@ -267,9 +274,10 @@ func (n *NVR) SetStream(ctx context.Context, s catalog.Stream) error {
 	}
 	if restart {
 		n.stop(c.ID, recording.SettingsChange, "the stream's settings were changed")
-		return n.start(ctx, c)
+		err = n.start(ctx, c)
 	}
-	return nil
+	n.retention.Wake() // the limits may be other ones
+	return err
 }
 
 // AddDirectory makes a directory a sample file directory, if it lies where they may.

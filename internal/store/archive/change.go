@@ -61,12 +61,9 @@ func (a *Archive) collect(ctx context.Context) error {
 	return nil
 }
 
-// DeleteStream deletes all recordings of a stream that has none in progress; for those that have ended and are not sealed
-// yet it waits.
+// DeleteStream deletes all recordings of a stream that has none in progress. Settle goes before it, if the stream was
+// recording, and Sweep after it, if the stream is to be removed.
 func (a *Archive) DeleteStream(ctx context.Context, id recording.StreamID, reason recording.Reason) error {
-	if err := a.settled(ctx, id); err != nil {
-		return err
-	}
 	if err := a.flush(ctx); err != nil {
 		return err
 	}
@@ -85,8 +82,51 @@ func (a *Archive) DeleteStream(ctx context.Context, id recording.StreamID, reaso
 	}
 }
 
-// settled asks for a tick and waits until every recording of a stream that has ended is sealed.
-func (a *Archive) settled(ctx context.Context, id recording.StreamID) error {
+// Sweep waits until the files of a stream's deleted recordings are gone too, and are forgotten. It needs Run.
+func (a *Archive) Sweep(ctx context.Context, id recording.StreamID) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if err := a.flush(ctx); err != nil {
+			return err
+		}
+		a.mu.Lock()
+		dirs := a.directories()
+		a.mu.Unlock()
+		left := 0
+		for _, d := range dirs {
+			garbage, err := a.catalog.Garbage(ctx, d.row.ID)
+			if err != nil {
+				return err
+			}
+			n := 0
+			for _, g := range garbage {
+				if g.ID.Stream() == id {
+					n++
+				}
+			}
+			if n == 0 {
+				continue
+			}
+			if err := a.Err(d.row.ID); err != nil {
+				return fmt.Errorf("%d files of deleted recordings are still in %s: %w", n, d.row.Path, err)
+			}
+			d.wake(true)
+			left += n
+		}
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d files of deleted recordings to go: %w", left, context.Cause(ctx))
+		case <-ticker.C:
+		}
+	}
+}
+
+// Settle waits until every recording of a stream that has ended is sealed. It needs Run.
+func (a *Archive) Settle(ctx context.Context, id recording.StreamID) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for asked := false; ; asked = true {
