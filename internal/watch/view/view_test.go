@@ -179,7 +179,7 @@ func TestETag(t *testing.T) {
 
 // TestGrowing: a view that ends in the recording in progress, pinned, has the same bytes when that recording is over.
 func TestGrowing(t *testing.T) {
-	for _, s := range []shape{{gops: 4}, {gops: 4, audio: "aac"}, {gops: 4, composed: true, audio: "pcmu"}} {
+	for _, s := range []shape{{gops: 4}, {gops: 4, audio: "aac"}, {gops: 4, composed: true, audio: "pcmu"}, {gops: 4, composed: true}} {
 		f := fixed(s, 2)(t)
 		finished := f.list[1]
 		for n := 1; n < len(finished.samples); n += 3 {
@@ -277,12 +277,22 @@ func TestOverlap(t *testing.T) {
 	if info.Duration != f.list[0].d.MediaDuration+f.list[1].d.MediaDuration {
 		t.Errorf("%d ticks long", info.Duration)
 	}
-	// A start within both begins the second with a key sample of its own.
+	// A start within both begins the second with a key sample of its own, not with its first.
+	f = fixed(shape{gops: 4}, 1, 1)(t)
+	f.list[1].d.Start = f.list[0].d.Start + 90
 	r := everything(f)
-	r.Start = f.list[1].d.Start + 3000
-	got, _ = serve(t, New(f, Options{Now: later}), f, r)
-	if len(got.Tracks[0].Samples) == 0 || !got.Tracks[0].Samples[0].Key {
-		t.Error("no key sample first")
+	r.Start, r.Gaps = f.list[1].d.Start.Add(f.list[1].d.WallDuration*3/4), Close
+	got, info = serve(t, New(f, Options{Now: later}), f, r)
+	track := &got.Tracks[0]
+	if !track.Samples[0].Key || len(track.Edits) > 1 {
+		t.Errorf("%+v", track.Edits)
+	}
+	skipped := int64(0)
+	if len(track.Edits) == 1 {
+		skipped = track.Edits[0].Media
+	}
+	if int64(track.Duration) != skipped+int64(info.Duration) || info.Recordings != 2 {
+		t.Errorf("%d recordings of %d ticks, %d of them skipped; the view says %d", info.Recordings, track.Duration, skipped, info.Duration)
 	}
 }
 
