@@ -21,8 +21,9 @@ import (
 const KeepLast = 2
 
 const (
-	// ahead is how much of the future a byte limit makes room for before it is reached.
-	ahead media.WallDuration = 2 * 60 * media.TicksPerSecond
+	// ahead is how much footage a byte limit makes room for beyond the rows: what is being recorded, what is complete but
+	// has no row yet (about 2 min), and what comes before the next look.
+	ahead media.WallDuration = 4 * 60 * media.TicksPerSecond
 	// batch is how much more goes when something goes.
 	batch media.WallDuration = 10 * 60 * media.TicksPerSecond
 

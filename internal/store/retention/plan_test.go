@@ -66,12 +66,12 @@ func TestPlanBytes(t *testing.T) {
 		want  uint32
 	}{
 		{"well below", 200 * mb, 100, 0},
-		{"just below what two minutes fill", 100 * mb, 98, 0},
-		{"reached within two minutes", 100 * mb, 99, 6}, // to 98 - 5 % at most
-		{"above", 100 * mb, 150, 57},
+		{"just below what four minutes fill", 100 * mb, 96, 0},
+		{"reached within four minutes", 100 * mb, 97, 6}, // to 96 - 5 % at most
+		{"above", 100 * mb, 150, 59},
 		{"all but the last two", 0, 10, 8},
 		{"nothing to give", 0, 2, 0},
-		{"large limit: ten minutes at once", 1000 * mb, 999, 11},
+		{"large limit: ten minutes at once", 1000 * mb, 997, 11},
 	} {
 		s := stream(1, 0, c.have, mb)
 		s.MaxBytes = &c.limit

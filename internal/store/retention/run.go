@@ -31,7 +31,8 @@ type Options struct {
 	Store Store
 	// Delete deletes recordings, rows first, then files.
 	Delete func(ctx context.Context, ids []recording.ID, reason recording.Reason) error
-	// Space tells how full the file system of a directory is.
+	// Space tells how full the file system of a directory is. It fails for a directory that is not open: where a disk is
+	// not mounted, the path leads to another file system, whose lack of room is no reason to delete.
 	Space func(dir catalog.Directory) (vfs.Space, error)
 	// Now is the server's clock.
 	Now func() time.Time

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 // disk is a small model of a store: a disk, streams that record a minute at a time, deletions that free room late.
 type disk struct {
+	mu      sync.Mutex // guards all below while Run is at work
 	total   int64
 	floor   int64
 	streams []catalog.Stream
@@ -35,6 +37,8 @@ func (d *disk) Directories(context.Context) ([]catalog.Directory, error) {
 }
 
 func (d *disk) StreamUsage(_ context.Context, s recording.StreamID) (map[catalog.DirectoryID]catalog.Usage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var u catalog.Usage
 	for _, b := range d.rows {
 		if b.ID.Stream() == s {
@@ -45,6 +49,8 @@ func (d *disk) StreamUsage(_ context.Context, s recording.StreamID) (map[catalog
 }
 
 func (d *disk) Oldest(_ context.Context, s recording.StreamID, _ catalog.DirectoryID, n int) (list []catalog.Brief, _ error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, b := range d.rows {
 		if b.ID.Stream() == s && len(list) < n {
 			list = append(list, b)
@@ -58,6 +64,8 @@ func (d *disk) Garbage(context.Context, catalog.DirectoryID) ([]catalog.Garbage,
 }
 
 func (d *disk) delete(_ context.Context, ids []recording.ID, reason recording.Reason) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.calls++
 	if d.fail != nil {
 		return d.fail
@@ -74,6 +82,8 @@ func (d *disk) delete(_ context.Context, ids []recording.ID, reason recording.Re
 }
 
 func (d *disk) space(catalog.Directory) (vfs.Space, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	free := d.total
 	for _, b := range d.rows {
 		free -= catalog.DiskBytes(b.Bytes)
@@ -86,6 +96,8 @@ func (d *disk) space(catalog.Directory) (vfs.Space, error) {
 
 // record adds one minute to each stream.
 func (d *disk) record(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.garbage = nil // the files are unlinked by now
 	for _, s := range d.streams {
 		d.next[s.ID]++
@@ -123,7 +135,8 @@ func TestMonth(t *testing.T) {
 			synctest.Wait()
 			free, _ := d.space(catalog.Directory{})
 			pending := int64(0)
-			for _, g := range d.garbage {
+			garbage, _ := d.Garbage(ctx, 1)
+			for _, g := range garbage {
 				pending += catalog.DiskBytes(g.Bytes)
 			}
 			lowest = min(lowest, free.Available+pending)
@@ -182,7 +195,9 @@ func TestRunGoesOn(t *testing.T) {
 		if d.calls != 1 || len(d.rows) != 5 {
 			t.Errorf("%d calls, %d rows", d.calls, len(d.rows))
 		}
+		d.mu.Lock()
 		d.fail = nil
+		d.mu.Unlock()
 		time.Sleep(every)
 		synctest.Wait()
 		if len(d.rows) != KeepLast {
