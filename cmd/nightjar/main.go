@@ -49,7 +49,7 @@ func verbs() []verb {
 		{"demo", "[--data DIR] [--listen HOST:PORT] [--cameras N]", "records simulated cameras and shows them on a page; no set-up, nothing kept unless --data names a directory", runDemo},
 		{"run", "[--data DIR] [--listen HOST:PORT] [--config FILE] [--read-only]", "runs the recorder until it is stopped by SIGTERM or Ctrl-C", runRun},
 		{"init", "[--data DIR]", "makes the data directory: an empty catalog and a sample file directory", runInit},
-		//CHECK{"check", "[--data DIR] [--level presence|size|hash] [--json]", "compares what is on the disks with the catalog; changes nothing", runCheck},
+		{"check", "[--data DIR] [--level presence|size|hash] [--json]", "compares what is on the disks with the catalog; changes nothing", runCheck},
 		{"camera add", "NAME --main URL [--sub URL] [--ext URL] [--username U --password-stdin] [--transport auto|tcp|udp] [--audio on|off] [--priority 1..10] [--keep-days N] [--keep-bytes SIZE] [--data DIR]", "adds a camera and records it from now on", runCameraAdd},
 		{"camera list", "[--data DIR] [--json]", "lists cameras, what they do and what is kept of them", runCameraList},
 		{"camera remove", "NAME --yes [--data DIR]", "removes a camera with all its recordings; without --yes it tells what would go", runCameraRemove},

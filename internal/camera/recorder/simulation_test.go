@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"nightjar/internal/crashfs"
 	"nightjar/internal/media"
 	"nightjar/internal/store/archive"
 	"nightjar/internal/store/catalog"
@@ -21,7 +21,6 @@ import (
 // site is an archive in memory with one directory and some streams, inside a bubble of synthetic time.
 type site struct {
 	t       *testing.T
-	fs      *crashfs.FS
 	archive *archive.Archive
 	streams []catalog.Stream
 	stop    func()
@@ -38,9 +37,16 @@ func newSite(t *testing.T, streams int) *site {
 	if err := catalog.Init(ctx, catalog.Options{Dir: data, Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, fs: crashfs.New("/samples", "/run")}
+	s := &site{t: t}
+	memory := memoryDir(t)
+	samples := filepath.Join(memory, "samples")
+	if err := os.Mkdir(samples, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	var err error
-	s.archive, err = archive.Open(ctx, archive.Options{Data: data, Boot: recording.UUID{1}, FS: s.fs, CatalogFS: vfs.OS(), Volatile: "/run", Now: time.Now})
+	s.archive, err = archive.Open(ctx, archive.Options{
+		Data: data, Boot: recording.UUID{1}, FS: vfs.OS(), CatalogFS: vfs.OS(), Volatile: memory, BlockBytes: 16 << 20, Now: time.Now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +62,7 @@ func newSite(t *testing.T, streams int) *site {
 			t.Error(err)
 		}
 	})
-	dir, err := s.archive.AddDirectory(ctx, "/samples")
+	dir, err := s.archive.AddDirectory(ctx, samples)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +77,16 @@ func newSite(t *testing.T, streams int) *site {
 		s.active = append(s.active, c.Streams[0].ID)
 	}
 	return s
+}
+
+// memoryDir returns a directory on a memory file system if there is one: hours of synthetic time sync many files.
+func memoryDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "nightjar-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // slot is the planner of the server in small.
