@@ -38,7 +38,8 @@ func (e *statusError) Error() string { return "the camera answered " + e.answer.
 // explain turns an error of something attempted into the one Run returns.
 func explain(attempt string, err error) error {
 	var already *recording.Error
-	if errors.As(err, &already) {
+	var h *handed
+	if errors.As(err, &already) || errors.As(err, &h) {
 		return err
 	}
 	var status *statusError

@@ -77,10 +77,8 @@ func (s *session) message(m *message) error {
 
 // ended makes the error of Run of what ended the flow.
 func (s *session) ended(err error) error {
-	var h *handed
-	var r *recording.Error
 	var other *otherTransport
-	if errors.As(err, &h) || errors.As(err, &r) || errors.As(err, &other) {
+	if errors.As(err, &other) {
 		return err
 	}
 	return explain("receive from "+s.address.uri, err)

@@ -253,7 +253,7 @@ func (s *session) serve(m *message) error {
 // frame handles interleaved data (RFC 2326 section 10.12). What is on a channel of no track, or comes before PLAY, is of
 // somebody else: some cameras mix up the connections of sessions that ended badly (live555 before 2017).
 func (s *session) frame(channel byte, b []byte) error {
-	if !s.playing || s.leaving {
+	if !s.playing || s.leaving || s.over != TCP {
 		return nil
 	}
 	for _, t := range s.tracks {

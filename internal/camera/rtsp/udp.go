@@ -238,7 +238,10 @@ func (s *session) pump(ctx context.Context, r *udpReaders) error {
 			if err := s.parse(); err != nil {
 				return err
 			}
-			r.parsed <- struct{}{}
+			select {
+			case r.parsed <- struct{}{}:
+			case <-ctx.Done():
+			}
 		case <-timer.C:
 			now := s.o.Now()
 			if err := s.skipMissing(now); err != nil {
