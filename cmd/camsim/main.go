@@ -32,6 +32,7 @@ func main() {
 type settings struct {
 	listen, control string
 	options         camsim.Options
+	onvif           onvifSettings
 }
 
 // run is main as a value. Exit codes: 0 after an interrupt, 1 when it cannot serve, 2 for wrong flags.
@@ -70,12 +71,29 @@ func serve(ctx context.Context, s *settings, stdout io.Writer) error {
 	if s.options.Cameras > 1 {
 		line += fmt.Sprintf(" ... /cam%d", s.options.Cameras-1)
 	}
+	side, err := s.onvif.open(srv, &s.options, ln.Addr())
+	if err != nil {
+		return err
+	}
+	if side != nil {
+		sideCtx, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { // ends with cancel below
+			side.run(sideCtx, s.options.Log)
+			close(done)
+		}()
+		defer func() {
+			cancel()
+			<-done
+		}()
+		line += fmt.Sprintf(", ONVIF at http://%s/onvif/device_service", side.ln.Addr())
+	}
 	if s.control != "" {
 		cl, err := net.Listen("tcp", s.control)
 		if err != nil {
 			return fmt.Errorf("open control port: %w", err)
 		}
-		control := &http.Server{Handler: srv.Control(), ReadHeaderTimeout: 10 * time.Second}
+		control := &http.Server{Handler: side.control(srv.Control()), ReadHeaderTimeout: 10 * time.Second}
 		done := make(chan struct{})
 		go func() { // ends with control.Close below
 			control.Serve(cl)
@@ -128,6 +146,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 		o.Faults = append(o.Faults, x)
 		return err
 	})
+	s.onvif.register(f)
 	f.Int64Var(&o.Seed, "seed", 0, "`number` from which everything random follows")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -137,6 +156,9 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	}
 	if auth != "" {
 		o.Auth = strings.Split(auth, "+")
+	}
+	if err := s.onvif.check(); err != nil {
+		return nil, err
 	}
 	return s, s.complete(size, sub, rate, subRate, timeout)
 }
