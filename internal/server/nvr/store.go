@@ -35,7 +35,7 @@ func (n *NVR) openStore(ctx context.Context) error {
 	}
 	n.archive, err = archive.Open(ctx, archive.Options{
 		Data: n.config.Data, ReadOnly: n.config.ReadOnly, Boot: recording.UUID(boot), Volatile: volatile,
-		BlockBytes: n.memory(), StreamBytes: n.memory() / 2, Log: n.o.Log,
+		BlockBytes: n.memory(), StreamBytes: n.memory() / 2, Now: time.Now, Log: n.o.Log,
 	})
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ import (
 	"nightjar/internal/store/vfs"
 )
 
-// Options describe an archive. Data and Boot are required.
+// Options describe an archive. Data, Boot and Now are required.
 type Options struct {
 	Data     string         // the data directory, where the catalog is
 	ReadOnly bool           // list and read only: nothing is recorded, recovered or deleted
@@ -59,7 +59,7 @@ type Options struct {
 	// FlushAfter is how long a complete recording waits for its row at most; 0: 2 min.
 	FlushAfter time.Duration
 
-	Now func() time.Time // the server's clock; nil: time.Now
+	Now func() time.Time // the server's clock
 	Log *slog.Logger     // nil: none
 }
 
@@ -78,9 +78,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FlushAfter == 0 {
 		o.FlushAfter = 2 * time.Minute
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -129,6 +126,9 @@ type stream struct {
 // Open opens the catalog and all directories and completes what a crash left. A directory that can't be opened is in an
 // error state, and its streams fail with disk-missing or disk-error, until Run succeeds in opening it.
 func Open(ctx context.Context, o Options) (*Archive, error) {
+	if o.Now == nil || o.Boot == (recording.UUID{}) {
+		return nil, errors.New("open archive: the clock or the boot id is not given")
+	}
 	o = o.withDefaults()
 	mode := catalog.ReadWrite
 	if o.ReadOnly {

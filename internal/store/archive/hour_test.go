@@ -106,16 +106,21 @@ func retain(t *testing.T, r *rig, age time.Duration) {
 func TestRunTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1)
+		r.close()
+		r.opts.Now = time.Now
+		r.open()
 		run, stop := context.WithCancel(ctx)
 		done := make(chan error)
 		go func() { done <- r.a.Run(run) }()
 		f := r.begin(0).video(5, 1000, false)
 		time.Sleep(2100 * time.Millisecond)
+		synctest.Wait()
 		if f.w.durable.builder.Samples(0) != 5 {
 			t.Errorf("%d samples are durable", f.w.durable.builder.Samples(0))
 		}
 		f.finish("")
 		time.Sleep(2100 * time.Millisecond)
+		synctest.Wait()
 		if ok, err := r.a.Complete(ctx, f.f.id); !ok {
 			t.Errorf("not complete: %v", err)
 		}
@@ -123,6 +128,7 @@ func TestRunTicks(t *testing.T) {
 			t.Errorf("has its row already: %v", err)
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if missing, err := r.a.catalog.Missing(ctx, []recording.ID{f.f.id}); len(missing) != 0 {
 			t.Errorf("has no row: %v", err)
 		}

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 
@@ -13,12 +14,12 @@ import (
 // outages says, for each stream that records into the directory, what the crash left untold in the gap ledger: a gap that
 // was open is closed by the first recording that began in it, and from the last recording's end on something is missing,
 // because of the crash, until the next one begins.
-func (r *recovery) outages() ([]catalog.Gap, error) {
+func (r *recovery) outages(ctx context.Context) ([]catalog.Gap, error) {
 	if !r.state.Found {
 		return nil, nil // a new directory
 	}
 	c := r.d.a.catalog
-	streams, err := c.Streams(r.ctx)
+	streams, err := c.Streams(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +28,7 @@ func (r *recovery) outages() ([]catalog.Gap, error) {
 		if s.Directory != r.d.row.ID {
 			continue
 		}
-		list, err := c.Gaps(r.ctx, s.ID, math.MaxInt64-1, math.MaxInt64)
+		list, err := c.Gaps(ctx, s.ID, math.MaxInt64-1, math.MaxInt64)
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +38,7 @@ func (r *recovery) outages() ([]catalog.Gap, error) {
 		if n := len(recovered); n > 0 {
 			end = recovered[n-1].End()
 		} else if len(list) == 0 {
-			if end, err = r.lastEnd(s.ID); err != nil {
+			if end, err = r.lastEnd(ctx, s.ID); err != nil {
 				return nil, err
 			}
 		}
@@ -72,12 +73,12 @@ func (r *recovery) of(stream recording.StreamID) (list []*recording.Description)
 }
 
 // lastEnd returns the end of a stream's latest recording by its row; 0 if it has none. It looks back ever further.
-func (r *recovery) lastEnd(stream recording.StreamID) (end media.WallTime, err error) {
+func (r *recovery) lastEnd(ctx context.Context, stream recording.StreamID) (end media.WallTime, err error) {
 	const day = 24 * 3600 * media.TicksPerSecond
 	now := media.WallTimeOf(r.d.a.o.Now())
 	from, to := now-day, media.WallTime(math.MaxInt64)
 	for span := media.WallTime(day); end == 0 && span <= 4096*day && err == nil; span *= 8 {
-		err = r.d.a.catalog.Recordings(r.ctx, stream, from, to, func(d *recording.Description) bool {
+		err = r.d.a.catalog.Recordings(ctx, stream, from, to, func(d *recording.Description) bool {
 			end = max(end, d.End())
 			return true
 		})

@@ -20,7 +20,6 @@ import (
 // recovery is what start-up finds out about one directory and what it makes of it.
 type recovery struct {
 	d         *directory
-	ctx       context.Context
 	log       *taillog.Log
 	state     *taillog.State
 	survivors *taillog.Survivors
@@ -47,7 +46,7 @@ func (d *directory) recover(ctx context.Context) error {
 	for _, damage := range state.Damage {
 		d.a.log.Error("tail log is damaged", "dir", d.row.Path, "err", damage)
 	}
-	r := &recovery{d: d, ctx: ctx, log: log, state: state, reason: recording.PowerCut, missing: make(map[recording.ID]bool), again: make(map[recording.ID]bool)}
+	r := &recovery{d: d, log: log, state: state, reason: recording.PowerCut, missing: make(map[recording.ID]bool), again: make(map[recording.ID]bool)}
 	if state.Header.Identity.Boot == d.a.o.Boot {
 		r.reason = recording.ServerKilled
 	}
@@ -57,7 +56,7 @@ func (d *directory) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	err = r.completeAll()
+	err = r.completeAll(ctx)
 	if err = errors.Join(err, r.survivors.Close()); err != nil {
 		return err
 	}
@@ -72,12 +71,12 @@ func (d *directory) recover(ctx context.Context) error {
 	d.mu.Lock()
 	d.blocks = made
 	d.mu.Unlock()
-	return r.catalogue()
+	return r.catalogue(ctx)
 }
 
 // completeAll finds out what there is and finishes the files.
-func (r *recovery) completeAll() error {
-	garbage, err := r.d.a.catalog.Garbage(r.ctx, r.d.row.ID)
+func (r *recovery) completeAll(ctx context.Context) error {
+	garbage, err := r.d.a.catalog.Garbage(ctx, r.d.row.ID)
 	if err != nil {
 		return err
 	}
@@ -89,7 +88,7 @@ func (r *recovery) completeAll() error {
 		sealed = append(sealed, id)
 	}
 	slices.Sort(sealed)
-	missing, err := r.d.a.catalog.Missing(r.ctx, sealed)
+	missing, err := r.d.a.catalog.Missing(ctx, sealed)
 	if err != nil {
 		return err
 	}
@@ -103,11 +102,11 @@ func (r *recovery) completeAll() error {
 			return err
 		}
 	}
-	if err := r.leftovers(); err != nil {
+	if err := r.leftovers(ctx); err != nil {
 		return err
 	}
 	slices.SortFunc(r.complete, func(a, b *recording.Description) int { return cmp.Compare(a.ID, b.ID) })
-	return r.chain()
+	return r.chain(ctx)
 }
 
 // unfinished lists the recordings that the log calls open, and those that only the open blocks know.
@@ -299,11 +298,11 @@ func (r *recovery) detail() string {
 }
 
 // chain links the recovered recordings of each stream: sums of media durations, and an end for a run that nobody ended.
-func (r *recovery) chain() error {
+func (r *recovery) chain(ctx context.Context) error {
 	cum := make(map[recording.StreamID]media.Duration)
 	last := make(map[recording.StreamID]*recording.Description)
 	for _, d := range r.complete {
-		s, err := r.d.a.loadStream(r.ctx, d.ID.Stream())
+		s, err := r.d.a.loadStream(ctx, d.ID.Stream())
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue // removed meanwhile
 		}
@@ -349,9 +348,9 @@ func (r *recovery) begin() error {
 }
 
 // catalogue puts the rows of what was recovered into the next flush, and the outage into the gap ledger.
-func (r *recovery) catalogue() error {
+func (r *recovery) catalogue(ctx context.Context) error {
 	a := r.d.a
-	gaps, err := r.outages()
+	gaps, err := r.outages(ctx)
 	if err != nil {
 		return err
 	}
@@ -369,8 +368,8 @@ const quarantine = "quarantine"
 
 // leftovers looks for sample files that were begun, but are in no durable entry: their names are among the ids reserved
 // last. Those that an older segment of the log knows get their rows back; the others are put aside, never unlinked.
-func (r *recovery) leftovers() error {
-	streams, err := r.d.a.catalog.Streams(r.ctx)
+func (r *recovery) leftovers(ctx context.Context) error {
+	streams, err := r.d.a.catalog.Streams(ctx)
 	if err != nil {
 		return err
 	}
@@ -393,7 +392,7 @@ func (r *recovery) leftovers() error {
 			}
 		}
 		if highest[s.ID] >= s.NextN { // the catalog is an older copy
-			if err := r.d.a.catalog.RaiseNextID(r.ctx, s.ID, highest[s.ID]+1); err != nil {
+			if err := r.d.a.catalog.RaiseNextID(ctx, s.ID, highest[s.ID]+1); err != nil {
 				return err
 			}
 		}
@@ -401,7 +400,7 @@ func (r *recovery) leftovers() error {
 	if len(found) == 0 {
 		return nil
 	}
-	unknown, err := r.d.a.catalog.Missing(r.ctx, found)
+	unknown, err := r.d.a.catalog.Missing(ctx, found)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ var picture = media.Track{
 
 // lifeOptions are those of an archive that lives in one file system, catalog included.
 func lifeOptions(fsys *crashfs.FS) archive.Options {
-	return archive.Options{Data: "/data", Boot: recording.UUID{1}, FS: fsys, CatalogFS: fsys, Volatile: "/run", BlockBytes: 3 << 20, FlushAfter: 20 * time.Second}
+	return archive.Options{Data: "/data", Boot: recording.UUID{1}, FS: fsys, CatalogFS: fsys, Volatile: "/run", BlockBytes: 3 << 20, FlushAfter: 20 * time.Second, Now: time.Now}
 }
 
 // live records about two minutes of one camera in recordings of 10 s, deletes some, and stops in the middle of one; at
