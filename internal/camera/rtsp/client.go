@@ -100,6 +100,7 @@ type Client struct {
 	counters counters
 
 	worked Transport // the transport that brought samples last; owned by Run
+	slow   bool      // neither transport brought anything in time: be more patient; owned by Run
 	scheme scheme    // the authentication that was accepted last; owned by Run
 
 	mu     sync.Mutex
@@ -151,6 +152,7 @@ func (c *Client) Run(ctx context.Context, emit func(media.Sample) error) error {
 		}
 	}
 	for i, t := range transports {
+		c.slow = c.slow || i > 0 // until something comes
 		err = c.session(ctx, a, t, i+1 < len(transports), emit)
 		var other *otherTransport
 		if !errors.As(err, &other) || ctx.Err() != nil {
@@ -189,6 +191,9 @@ func (c *Client) session(ctx context.Context, a address, t Transport, mayFall bo
 	}
 	if mayFall {
 		s.patience = min(autoPatience, c.o.Timeout)
+		if c.slow {
+			s.patience = c.o.Timeout
+		}
 	}
 	if t == UDP {
 		err = s.receiveUDP(ctx)
@@ -196,7 +201,7 @@ func (c *Client) session(ctx context.Context, a address, t Transport, mayFall bo
 		err = s.receiveTCP(ctx)
 	}
 	if s.samples > 0 {
-		c.worked = t
+		c.worked, c.slow = t, false
 	}
 	return err
 }

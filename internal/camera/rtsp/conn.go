@@ -36,6 +36,7 @@ type conn struct {
 
 	mu       sync.Mutex
 	canceled bool // guarded by mu: deadlines are in the past for ever
+	leaving  bool // guarded by mu: the farewell has begun, the context no longer matters
 
 	until time.Time // the read deadline that is set, owned by the reading side
 }
@@ -49,8 +50,10 @@ func (c *conn) watch(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.canceled = true
-		c.SetDeadline(time.Unix(1, 0))
+		if !c.leaving {
+			c.canceled = true
+			c.SetDeadline(time.Unix(1, 0))
+		}
 	})
 }
 
@@ -58,7 +61,7 @@ func (c *conn) watch(ctx context.Context) (stop func() bool) {
 func (c *conn) revive(deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.canceled = false
+	c.canceled, c.leaving = false, true
 	c.until = deadline
 	c.SetDeadline(deadline)
 }

@@ -528,3 +528,36 @@ func TestEmitFails(t *testing.T) {
 		}
 	})
 }
+
+// A camera that needs 8 s for its first picture over TCP and refuses UDP is received all the same, at the second attempt.
+func TestSlowCamera(t *testing.T) {
+	play(t, time.Minute, func(f *fake, o *Options) {
+		o.Transport = Auto
+		o.ListenPacket = func(context.Context, string, string) (net.PacketConn, error) { return nopPackets{}, nil }
+		f.handle = func(c *fakeConn, m *message) bool {
+			if m.method == "SETUP" && !strings.Contains(m.get("Transport"), "TCP") {
+				c.answer(m, 500, "")
+				return true
+			}
+			return false
+		}
+		f.stream = func(c *fakeConn) { <-time.After(8 * time.Second); newSource(c).run(5, 0, 0) }
+	}, func(t *testing.T, f *fake, c *Client, r *received, err error) {
+		if reasonOf(err) != recording.ProtocolError || r.samples[media.Video] != 0 {
+			t.Errorf("%v, %d samples", err, r.samples[media.Video])
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 12*time.Second)
+		defer cancel()
+		err = c.Run(ctx, r.emit)
+		f.group.Wait()
+		if !errors.Is(err, context.DeadlineExceeded) || r.samples[media.Video] == 0 || c.slow {
+			t.Errorf("%v, %d samples, slow %v", err, r.samples[media.Video], c.slow)
+		}
+	})
+}
+
+// nopPackets is a socket that does nothing.
+type nopPackets struct{ net.PacketConn }
+
+func (nopPackets) LocalAddr() net.Addr { return &net.UDPAddr{Port: 5000} }
+func (nopPackets) Close() error        { return nil }
