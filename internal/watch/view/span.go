@@ -136,22 +136,25 @@ func (s *span) takePictures(d *recording.Description, exact, composed bool) (boo
 // squeeze finds the samples that are only decoded, before any that is shown at or after from (counted from the decoding
 // of the recording's first), and takes away most of their time: the edit list skips them, but the less time they take,
 // the less it matters how well a player follows edit lists. All last one tick but the last, with which they come to the
-// time of two pictures: GStreamer shows a picture if its usual duration reaches into what is presented, and ffmpeg would
+// time of the last two: GStreamer shows a picture if its usual duration reaches into what is presented, and ffmpeg would
 // guess another rate if the pictures shown were off the beat.
 func (t *take) squeeze(track *recording.Track, from int64) {
 	index, extra := recording.NewIndexIterator(track.Index), recording.NewExtraIterator(track.Extra)
-	longest := int64(0)
+	var before [2]int64 // durations of the two samples before
 	for index.Next() {
 		extra.Next()
 		switch {
 		case index.Sample < t.first:
 			continue
 		case index.Start+int64(extra.Composition) < from:
-			longest = max(longest, int64(index.Duration))
+			before[0], before[1] = before[1], int64(index.Duration)
 			continue
 		case index.Sample > t.first && index.Start <= from:
 			t.lead = index.Sample - t.first
-			t.pause = max(2*longest-int64(t.lead-1), 1)
+			if t.lead == 1 {
+				before[0] = before[1]
+			}
+			t.pause = max(before[0]+before[1]-int64(t.lead-1), 1)
 			t.squeezed = index.Start - t.start - int64(t.lead-1) - t.pause
 		}
 		return
