@@ -15,7 +15,7 @@
 //
 // Presented are all pictures whose interval overlaps [start, end): the first is the one that stands at start, from its
 // beginning on (Info.Start, less than one picture before the requested start); the last begins before end and lasts until
-// end. Decoding begins at the key sample at or before start; what lies between is in the file, lasts a tick each, and is
+// end. Decoding begins at the key sample at or before start; what lies between is in the file, in next to no time, and is
 // skipped by the edit list. Audio samples are taken when they overlap the span, and the edit list trims the first and the
 // last.
 //
