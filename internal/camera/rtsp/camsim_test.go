@@ -177,7 +177,7 @@ func TestSimulatedFaults(t *testing.T) {
 					if reasonOf(err) != c.reason {
 						t.Errorf("%v", err)
 					}
-					if c.reason == "" && (r.samples[media.Video] < 380 || r.samples[media.Audio] < 1000 || r.samples[media.Metadata] < 38) {
+					if c.reason == "" && (r.samples[media.Video] < 380 || r.samples[media.Audio] < 950 || r.samples[media.Metadata] < 38) {
 						t.Errorf("%v samples, %+v", r.samples, client.Stats())
 					}
 					counts := srv.Counts().Paths["/cam0"]
