@@ -22,7 +22,7 @@ import (
 //	5       12    nonce, random
 //	17      n+16  AES-256-GCM ciphertext and tag; the additional data are bytes 0-4 and the context
 //
-// and the key file holds the line keyPrefix and 64 hexadecimal digits.
+// and the key file holds the line keyPrefix and 64 hexadecimal digits. docs/format/secret.md has the whole of it.
 const (
 	sealVersion = 1
 	sealHeader  = 5
