@@ -28,24 +28,28 @@ func GStreamerStrips(ctx context.Context, input string, width, height, limit int
 	}
 	args = append(args, "!", "videoconvert", "!", "video/x-raw,format=GRAY8", "!", "fdsink", "fd=1", "sync=false")
 	var out []Strip
-	err := pipe(ctx, func(r *bufio.Reader) error {
+	if _, err := pipe(ctx, readPlanes(&out, columns*16, rows*16, limit), "gst-launch-1.0", args...); err != nil {
+		return out, fmt.Errorf("read strips of %s: %w", input, err)
+	}
+	return out, nil
+}
+
+// readPlanes appends the strips of luma planes to out, not more than limit; 0: all.
+func readPlanes(out *[]Strip, width, height, limit int) func(*bufio.Reader) error {
+	return func(r *bufio.Reader) error {
 		for {
-			s, err := readPlane(r, columns*16, rows*16)
+			s, err := readPlane(r, width, height)
 			if err == io.EOF {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			if limit == 0 || len(out) < limit { // identity may let one more through
-				out = append(out, s)
+			if limit == 0 || len(*out) < limit { // identity may let one more through
+				*out = append(*out, s)
 			}
 		}
-	}, "gst-launch-1.0", args...)
-	if err != nil {
-		return out, fmt.Errorf("read strips of %s: %w", input, err)
 	}
-	return out, nil
 }
 
 // GStreamer is GStreamerStrips for tests, over all of an input.

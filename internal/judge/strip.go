@@ -63,15 +63,24 @@ func checksum(p []byte) byte {
 	return byte(rest)
 }
 
+// stripFilter keeps the strip alone, a sample for each macroblock. The factors are the widths, in whole macroblocks.
+const stripFilter = "crop=floor(iw/16)*16:ceil(88/floor(iw/16))*16:0:0,extractplanes=y,scale=iw/16:ih/16:flags=area"
+
 // ReadStrips decodes the first video stream of an input with ffmpeg and reads the strip of every picture, in output
 // order. args are options of the input. What ffmpeg says on the way is no error; use Clean for that.
 func ReadStrips(ctx context.Context, input string, args ...string) ([]Strip, error) {
-	// The strip alone, a sample for each macroblock. The factors are the widths, in whole macroblocks.
-	const filter = "crop=floor(iw/16)*16:ceil(88/floor(iw/16))*16:0:0,extractplanes=y,scale=iw/16:ih/16:flags=area"
 	all := append([]string{"-nostdin", "-v", "error"}, args...)
-	all = append(all, "-i", input, "-map", "0:v:0", "-vf", filter, "-fps_mode", "passthrough", "-c:v", "pgm", "-f", "image2pipe", "-")
+	all = append(all, "-i", input, "-map", "0:v:0", "-vf", stripFilter, "-fps_mode", "passthrough", "-c:v", "pgm", "-f", "image2pipe", "-")
 	var out []Strip
-	err := pipe(ctx, func(r *bufio.Reader) error {
+	if _, err := pipe(ctx, readPGMs(&out), "ffmpeg", all...); err != nil {
+		return out, fmt.Errorf("read strips of %s: %w", input, err)
+	}
+	return out, nil
+}
+
+// readPGMs appends the strips of all PGM pictures to out.
+func readPGMs(out *[]Strip) func(*bufio.Reader) error {
+	return func(r *bufio.Reader) error {
 		for {
 			luma, err := readPGM(r)
 			if err == io.EOF {
@@ -80,13 +89,9 @@ func ReadStrips(ctx context.Context, input string, args ...string) ([]Strip, err
 			if err != nil {
 				return err
 			}
-			out = append(out, ReadStrip(luma))
+			*out = append(*out, ReadStrip(luma))
 		}
-	}, "ffmpeg", all...)
-	if err != nil {
-		return out, fmt.Errorf("read strips of %s: %w", input, err)
 	}
-	return out, nil
 }
 
 // Strips is ReadStrips for tests.
@@ -99,8 +104,9 @@ func Strips(t testing.TB, input string, args ...string) []Strip {
 	return s
 }
 
-// pipe runs a program and hands its output to read, which takes it all or returns an error.
-func pipe(ctx context.Context, read func(*bufio.Reader) error, program string, args ...string) error {
+// pipe runs a program and hands its output to read, which takes it all or returns an error. It returns what the program
+// said on stderr.
+func pipe(ctx context.Context, read func(*bufio.Reader) error, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := command(ctx, program, args...)
@@ -108,19 +114,19 @@ func pipe(ctx context.Context, read func(*bufio.Reader) error, program string, a
 	cmd.Stderr = &complaints
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return fmt.Errorf("run %s: %w", program, err)
+		return "", fmt.Errorf("run %s: %w", program, err)
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("run %s: %w", program, err)
+		return "", fmt.Errorf("run %s: %w", program, err)
 	}
 	readErr := read(bufio.NewReaderSize(stdout, 1<<20))
 	if readErr != nil {
 		cancel()
 	}
 	if err := errors.Join(readErr, cmd.Wait()); err != nil {
-		return fmt.Errorf("run %s: %w: %s", program, err, complaints.String())
+		return complaints.String(), fmt.Errorf("run %s: %w: %s", program, err, complaints.String())
 	}
-	return nil
+	return complaints.String(), nil
 }
 
 // readPGM reads one small binary PGM picture with 8 bits a sample; io.EOF stands for the end before it.
