@@ -236,3 +236,21 @@ func (l *Log) Seals(number uint32, yield func(Seal) error) ([]*DamageError, erro
 		return yield(Seal{ID: recording.ID(binary.LittleEndian.Uint64(rec.payload)), Segment: number, Offset: rec.offset})
 	})
 }
+
+// Descriptions calls yield with each seal of one segment and what it says, in order. A seal that can't be understood,
+// though its checksum is right, is passed over and counts as damage.
+func (l *Log) Descriptions(number uint32, yield func(Seal, *recording.Description) error) ([]*DamageError, error) {
+	var senseless []*DamageError
+	damage, err := l.scanSegment(number, func(_ SegmentHeader, rec record) error {
+		if rec.typ != sealRecord {
+			return nil
+		}
+		d, err := parseSeal(rec.payload)
+		if err != nil {
+			senseless = append(senseless, &DamageError{Segment: l.Path(number), Offset: rec.offset, Size: int64(len(rec.payload)), Problem: err.Error()})
+			return nil
+		}
+		return yield(Seal{ID: d.ID, Segment: number, Offset: rec.offset}, d)
+	})
+	return append(damage, senseless...), err
+}
