@@ -55,6 +55,7 @@ func (n *NVR) start(ctx context.Context, c catalog.Camera) error {
 		}
 		o.Streams = append(o.Streams, camera.Stream{Name: st.Name, Source: source, Recorder: rec})
 		r.streams = append(r.streams, st.ID)
+		n.measureStream(c.Name, st.Name, st.ID, source)
 	}
 	if len(o.Streams) == 0 {
 		return nil
@@ -244,6 +245,7 @@ func (n *NVR) RemoveCamera(ctx context.Context, c catalog.Camera) error {
 	if err := n.catalog.RemoveCamera(ctx, c.ID); err != nil {
 		return err
 	}
+	n.metrics.Remove("camera", c.Name)
 	n.audit(ctx, "camera removed", c.Name)
 	return nil
 }
@@ -292,6 +294,7 @@ func (n *NVR) AddDirectory(ctx context.Context, path string) (catalog.Directory,
 	defer n.changing.Unlock()
 	d, err := n.archive.AddDirectory(ctx, path)
 	if err == nil {
+		n.measureDirectory(d)
 		n.audit(ctx, "directory added", path)
 	}
 	return d, err
@@ -328,6 +331,7 @@ func (n *NVR) RemoveDirectory(ctx context.Context, d catalog.Directory) error {
 	if err := n.archive.RemoveDirectory(ctx, d.ID); err != nil {
 		return err
 	}
+	n.metrics.Remove("directory", d.Path)
 	n.audit(ctx, "directory removed", d.Path)
 	return nil
 }

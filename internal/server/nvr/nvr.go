@@ -199,7 +199,10 @@ func (n *NVR) serve(ctx context.Context, tcp, socket net.Listener) error {
 	if !n.o.SocketOnly && !n.config.ReadOnly {
 		inside.Go(func() error { return n.retain(ctx) })
 	}
-	err := n.begin(ctx)
+	err := n.measure(ctx)
+	if err == nil {
+		err = n.begin(ctx)
+	}
 	if err == nil {
 		if n.o.Ready != nil {
 			n.o.Ready(Info{Address: address})

@@ -165,6 +165,9 @@ func serve(t testing.TB, data string, change ...func(*config.Config, *nvr.Option
 	return s
 }
 
+// discard is a log that nobody reads.
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // answer is what the API said.
 type answer struct {
 	status int

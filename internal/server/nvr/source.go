@@ -3,14 +3,13 @@ package nvr
 import (
 	"time"
 
-	"nightjar/internal/camera"
 	"nightjar/internal/camera/rtsp"
 	"nightjar/internal/store/catalog"
 	"nightjar/internal/sys/host"
 )
 
 // source makes what receives a stream.
-func (n *NVR) source(c *catalog.Camera, st *catalog.Stream) (camera.Source, error) {
+func (n *NVR) source(c *catalog.Camera, st *catalog.Stream) (*rtsp.Client, error) {
 	transport, err := rtsp.ParseTransport(c.Settings.Transport)
 	if err != nil {
 		return nil, err
