@@ -12,7 +12,7 @@ var order = []string{
 	"sys/budget", "sys/metrics", "sys/health", "sys/secret", "sys/dial", "sys/host",
 	"media", "media/virtual", "media/codec", "media/rtp", "media/mp4",
 	"store/vfs", "store/recording", "store/sampledir", "store/taillog", "store/catalog", "store/archive", "store/check",
-	"store/retention",
+	"store/retention", "store/salvage",
 	"camera/rtsp", "camera/recorder", "camera/probe", "camera",
 	"watch/view", "watch/deliver",
 	"server/webui", "server/config", "server/api", "server/front", "server/nvr",
@@ -61,6 +61,7 @@ const goBudget = 40
 // through vfs, all wall-clock readings through a Now function.
 var pureClock = []string{
 	"store/recording", "store/sampledir", "store/taillog", "store/catalog", "store/archive", "store/check", "store/retention",
+	"store/salvage",
 }
 
 const (

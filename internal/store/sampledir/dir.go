@@ -40,10 +40,12 @@ import (
 // Mode says what a directory is opened for.
 type Mode int
 
-// The modes. Any number of readers share a directory; a writer has it alone.
+// The modes. Any number of readers share a directory; a writer has it alone. Unlocked reads without a lock of its own:
+// for a process that holds the lock through another Dir.
 const (
 	ReadOnly Mode = iota
 	ReadWrite
+	Unlocked
 )
 
 // Expect is what the catalog knows of a directory.
@@ -83,6 +85,19 @@ func Open(fsys vfs.FS, path string, want Expect, mode Mode) (*Dir, error) {
 		return nil, err
 	}
 	d.base = want.LastCompleteOpen
+	return d, nil
+}
+
+// OpenAlone locks a directory for reading without knowing its catalog: what the meta file says is believed.
+func OpenAlone(fsys vfs.FS, path string) (*Dir, error) {
+	d, err := lockDir(fsys, path, ReadOnly, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.load(nil); err != nil {
+		d.lock.Close()
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -126,6 +141,9 @@ func lockDir(fsys vfs.FS, path string, mode Mode, beside []*Dir) (*Dir, error) {
 			}
 		}
 	}
+	if mode == Unlocked {
+		return &Dir{fsys: fsys, path: path, mode: mode, device: info.Device, inode: info.Inode, lock: noLock{}}, nil
+	}
 	lock, err := fsys.Lock(path, mode == ReadWrite)
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
@@ -141,9 +159,15 @@ func lockDir(fsys vfs.FS, path string, mode Mode, beside []*Dir) (*Dir, error) {
 	return &Dir{fsys: fsys, path: path, mode: mode, device: info.Device, inode: info.Inode, lock: lock}, nil
 }
 
+// noLock is the lock of mode Unlocked.
+type noLock struct{}
+
+func (noLock) Close() error { return nil }
+
 const ownerHint = "let the server's user own the directory, and mount the disk for writing"
 
-// load reads and verifies the meta file, and in mode ReadWrite makes sure that it and new files can be written.
+// load reads and verifies the meta file, and in mode ReadWrite makes sure that it and new files can be written. Without
+// expectations the file is only read.
 func (d *Dir) load(want *Expect) error {
 	data, err := d.readMeta()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,11 +183,13 @@ func (d *Dir) load(want *Expect) error {
 	if err != nil {
 		return d.badMeta(err)
 	}
-	if err := verify(d.path, m, want); err != nil {
-		return err
+	if want != nil {
+		if err := verify(d.path, m, want); err != nil {
+			return err
+		}
 	}
 	d.meta, d.uuid = *m, m.Dir
-	if d.mode == ReadOnly {
+	if d.mode != ReadWrite {
 		return nil
 	}
 	return d.openMeta()
@@ -207,7 +233,10 @@ func readOnly(err error) bool {
 
 // noMeta says what a directory without a meta file probably is.
 func (d *Dir) noMeta(want *Expect, cause error) error {
-	e := &MismatchError{Path: d.path, What: NoMeta, Want: "directory " + uuidString(want.DirUUID), Err: cause}
+	e := &MismatchError{Path: d.path, What: NoMeta, Want: "a sample file directory", Err: cause}
+	if want != nil {
+		e.Want = "directory " + uuidString(want.DirUUID)
+	}
 	names, err := d.fsys.ReadDir(d.path)
 	if err != nil {
 		return fmt.Errorf("list sample file directory %s: %w", d.path, err)
