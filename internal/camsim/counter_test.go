@@ -11,13 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // received is what a counter was sent until it had enough; as Counts tells it from the other side.
 type received struct {
 	samples, keySamples, bytes, sampleBytes int64
 	lost                                    int // gaps of the sequence numbers
-	file                                    io.Writer
 }
 
 // counter is an RTSP client that does nothing but count, and write the video as a byte stream. It is written apart from
@@ -30,6 +30,7 @@ type counter struct {
 	cseq    int
 	session string
 	got     received
+	file    io.Writer
 
 	next  int // expected sequence number; -1: any
 	wire  int64
@@ -50,7 +51,7 @@ func count(t testing.TB, rawURL string, samples int64, file io.Writer) received 
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	c := &counter{t: t, conn: conn, r: bufio.NewReaderSize(conn, 256<<10), url: rawURL, next: -1, got: received{file: file}}
+	c := &counter{t: t, conn: conn, r: bufio.NewReaderSize(conn, 256<<10), url: rawURL, next: -1, file: file}
 	_, description := c.ask("DESCRIBE", rawURL, "Accept: application/sdp")
 	track := ""
 	_, video, _ := strings.Cut(description, "m=video")
@@ -66,7 +67,11 @@ func count(t testing.TB, rawURL string, samples int64, file io.Writer) received 
 	header, _ := c.ask("SETUP", track, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
 	c.session, _, _ = strings.Cut(header.Get("Session"), ";")
 	c.ask("PLAY", rawURL)
-	for c.got.samples < samples {
+	for asked := time.Now(); c.got.samples < samples; {
+		if time.Since(asked) > 20*time.Second {
+			asked = time.Now()
+			c.ask("GET_PARAMETER", rawURL) // a sign of life: sessions expire
+		}
 		if !c.interleaved() {
 			t.Fatal("an answer to no request")
 		}
@@ -179,7 +184,7 @@ func (c *counter) nal(p []byte) {
 }
 
 func (c *counter) write(p []byte) {
-	if _, err := c.got.file.Write(p); err != nil {
+	if _, err := c.file.Write(p); err != nil {
 		c.t.Fatal(fmt.Errorf("write byte stream: %w", err))
 	}
 }

@@ -72,6 +72,14 @@ func Need(t testing.TB, programs ...string) {
 	t.Skipf("judges missing: %s", strings.Join(missing, ", "))
 }
 
+// OnDemand skips a test that is too slow for every day, unless judges are required or NIGHTJAR_LONG=1 is set.
+func OnDemand(t testing.TB) {
+	t.Helper()
+	if os.Getenv(RequireEnv) != "1" && os.Getenv("NIGHTJAR_LONG") != "1" {
+		t.Skipf("set %s=1 (make judges) or NIGHTJAR_LONG=1 to run this", RequireEnv)
+	}
+}
+
 // testContext is the test's own context, bounded.
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -106,7 +106,7 @@ func smallFilm(pictures int) film {
 
 func TestStripsOfFFmpeg(t *testing.T) {
 	Need(t, "ffmpeg")
-	n := 300
+	n := 65 // more than a GOP
 	if os.Getenv("NIGHTJAR_LONG") == "1" {
 		n = 10_000
 	}
@@ -200,7 +200,7 @@ func TestFFprobe(t *testing.T) {
 
 func TestStripsOfGStreamer(t *testing.T) {
 	Need(t, "ffmpeg", "gstreamer")
-	f := smallFilm(120)
+	f := smallFilm(40)
 	path := filepath.Join(t.TempDir(), "a.h264")
 	numbers := f.write(t, path)
 	mp4 := f.mp4(t, path)
@@ -215,6 +215,7 @@ func TestStripsOfGStreamer(t *testing.T) {
 }
 
 func TestStripsOfVLC(t *testing.T) {
+	OnDemand(t)
 	Need(t, "ffmpeg", "vlc")
 	f := smallFilm(120)
 	path := filepath.Join(t.TempDir(), "a.h264")
@@ -260,6 +261,7 @@ func TestMkvmerge(t *testing.T) {
 }
 
 func TestChromium(t *testing.T) {
+	OnDemand(t)
 	Need(t, "ffmpeg", "chromium")
 	f := smallFilm(45)
 	dir := t.TempDir()

@@ -61,7 +61,7 @@ func TestFFmpegIsSilent(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				judge.FFmpegClean(t, writeFile(t, e, 30, at, func(Picture) {}))
+				judge.FFmpegClean(t, writeFile(t, e, 14, at, func(Picture) {}))
 			})
 		}
 	}
@@ -121,7 +121,7 @@ func TestPixels(t *testing.T) {
 // TestClock reads the clock off the pictures that ffmpeg decodes, by the shapes of the letters.
 func TestClock(t *testing.T) {
 	judge.Need(t, "ffmpeg")
-	count := 300
+	count := 65 // more than a GOP
 	if os.Getenv("NIGHTJAR_LONG") == "1" {
 		count = 10_000
 	}
