@@ -9,7 +9,7 @@
 // Nothing is unlinked but what a durable entry, of the catalog's garbage or the log's removals, names.
 //
 // Who does what: ingest goroutines call Begin and the Writer's methods, which copy into memory and never wait for a disk
-// (but for Begin of a stream's first recording, which may wait for the catalog). All writing to a directory is done by
+// (but for Begin of a run, which may wait for the catalog). All writing to a directory is done by
 // its one goroutine within Run. Readers may call the other methods at any time, from any goroutine.
 //
 // A failed write or sync ends the recordings of that directory at what is durable, and never harms another directory.
@@ -263,12 +263,14 @@ func (a *Archive) shut() error {
 	return errors.Join(append(errs, a.catalog.Close())...)
 }
 
-// blocksPath returns where the open blocks of a directory are.
-func (a *Archive) blocksPath(uuid recording.UUID, path string) string {
+// blocksPaths returns where the open blocks of a directory may be: on the tmpfs, or, if there is none or it is full, in the
+// directory itself.
+func (a *Archive) blocksPaths(uuid recording.UUID, path string) []string {
+	own := filepath.Join(path, "blocks")
 	if a.o.Volatile == "" {
-		return filepath.Join(path, "blocks")
+		return []string{own}
 	}
-	return filepath.Join(a.o.Volatile, fmt.Sprintf("nightjar-%x.blocks", uuid[:]))
+	return []string{filepath.Join(a.o.Volatile, fmt.Sprintf("nightjar-%x.blocks", uuid[:])), own}
 }
 
 // acquire takes n blocks out of the budget.

@@ -24,11 +24,12 @@ type Begin struct {
 	Video      media.Track
 }
 
-// Begin begins the next recording of a stream; the one before must be finished or given up. It does not wait for a
-// disk, except that ids are reserved in the catalog if none are left, as with a stream's first recording. The error is a
-// *recording.Error with the directory's trouble, if it has some.
+// Begin begins the next recording of a stream; the one before must be finished or given up. It does not wait for a disk
+// within a run. The first recording of a run reads the stream's rows, so that it has the names and the directory as
+// they are now, and ids are reserved in the catalog if none are left. The error is a *recording.Error with the
+// directory's trouble, if it has some.
 func (a *Archive) Begin(b Begin) (*Writer, error) {
-	s, err := a.stream(b.Stream)
+	s, err := a.stream(b.Stream, b.RunOffset == 0)
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +85,19 @@ func (w *Writer) open(video *media.Track) {
 	w.addTrack(video)
 }
 
-// stream returns what is known of a stream, reading its rows at first use.
-func (a *Archive) stream(id recording.StreamID) (*stream, error) {
+// stream returns what is known of a stream, reading its rows at first use and when a run begins.
+func (a *Archive) stream(id recording.StreamID, anew bool) (*stream, error) {
 	a.mu.Lock()
 	s := a.streams[id]
 	a.mu.Unlock()
-	if s != nil {
+	if s != nil && !anew {
 		return s, nil
 	}
-	return a.loadStream(context.Background(), id)
+	fresh, err := a.loadStream(context.Background(), id)
+	if err != nil && s != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return s, nil // the catalog has trouble of its own; what was known is good enough
+	}
+	return fresh, err
 }
 
 func (a *Archive) loadStream(ctx context.Context, id recording.StreamID) (*stream, error) {
@@ -113,16 +118,6 @@ func (a *Archive) loadStream(ctx context.Context, id recording.StreamID) (*strea
 	s := &stream{id: id, row: row, camera: camera, cum: row.CumMediaDuration}
 	a.streams[id] = s
 	return s, nil
-}
-
-// Refresh reads the rows of a camera's streams again, after names or directories were changed in the catalog.
-func (a *Archive) Refresh(ctx context.Context, streams ...recording.StreamID) error {
-	for _, id := range streams {
-		if _, err := a.loadStream(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // reserveIDs is how many ids of a stream are set apart at once.

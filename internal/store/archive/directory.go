@@ -36,6 +36,7 @@ type directory struct {
 	blocks   *taillog.Blocks  // guarded by mu until set, then never changed
 
 	// Owned by run, and by Open and Close outside of it.
+	blocksName string
 	dir        *sampledir.Dir
 	log        *taillog.Log
 	logStarted time.Time
@@ -250,7 +251,7 @@ func (d *directory) close() error {
 	if blocks != nil {
 		err = blocks.Close()
 		if clean { // what is not sealed yet may need them
-			if e := d.a.fs.Remove(d.a.blocksPath(d.row.UUID, d.row.Path)); err == nil && !errors.Is(e, fs.ErrNotExist) {
+			if e := d.a.fs.Remove(d.blocksName); err == nil && !errors.Is(e, fs.ErrNotExist) {
 				err = e
 			}
 		}

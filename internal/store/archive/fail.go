@@ -85,9 +85,12 @@ func (w *Writer) endEarly(e *recording.Error) {
 // reopen tries to make the directory usable again. It reads nothing back: what is claimed was durable before the failure.
 func (d *directory) reopen(ctx context.Context) {
 	var err error
-	if d.blocks == nil {
+	switch {
+	case d.blocks == nil:
 		err = d.openLate(ctx)
-	} else {
+	case !d.hasRoom():
+		return
+	default:
 		err = d.begin()
 	}
 	if err == nil {
@@ -103,6 +106,33 @@ func (d *directory) reopen(ctx context.Context) {
 		d.a.log.Error("sample file directory can't be used", "dir", d.row.Path, "reason", e.Reason, "err", err)
 	}
 }
+
+// hasRoom reports whether a directory that failed because it was full has room for another recording of each stream.
+// Otherwise to begin again would only be to fail again.
+func (d *directory) hasRoom() bool {
+	d.mu.Lock()
+	full := d.err != nil && d.err.Reason == recording.DiskFull
+	d.mu.Unlock()
+	if !full {
+		return true
+	}
+	space, err := d.a.fs.Space(d.row.Path)
+	if err != nil {
+		return true // what opens it will tell
+	}
+	need := int64(minRoom)
+	d.a.mu.Lock()
+	defer d.a.mu.Unlock()
+	for _, s := range d.a.streams {
+		if s.row.Directory == d.row.ID {
+			need += s.usual.Load()
+		}
+	}
+	return space.Available >= need
+}
+
+// minRoom is what the tail log needs to go on.
+const minRoom = 4 << 20
 
 // openLate opens a directory that could not be opened at start-up, as start-up does.
 func (d *directory) openLate(ctx context.Context) error {
@@ -176,6 +206,7 @@ func (d *directory) begin() error {
 	if err := d.unlink(); err != nil {
 		return err
 	}
+	d.tidy() // a disk that fails again and again must not fill up with segments
 	d.mu.Lock()
 	d.err = nil
 	d.mu.Unlock()

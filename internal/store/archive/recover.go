@@ -50,9 +50,12 @@ func (d *directory) recover(ctx context.Context) error {
 	if state.Header.Identity.Boot == d.a.o.Boot {
 		r.reason = recording.ServerKilled
 	}
-	blocksPath := d.a.blocksPath(d.row.UUID, d.row.Path)
-	if state.Found {
-		if r.survivors, err = taillog.OpenSurvivors(d.a.fs, blocksPath, state.Header.Identity, d.a.o.Boot); err != nil {
+	paths := d.a.blocksPaths(d.row.UUID, d.row.Path)
+	for _, path := range paths {
+		if !state.Found || r.survivors != nil {
+			break
+		}
+		if r.survivors, err = taillog.OpenSurvivors(d.a.fs, path, state.Header.Identity, d.a.o.Boot); err != nil {
 			return err
 		}
 	}
@@ -63,15 +66,34 @@ func (d *directory) recover(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	blocks := int(min(d.a.totalBlocks, 1<<12))
-	made, err := taillog.CreateBlocks(d.a.fs, blocksPath, identity, blocks, max(4*blocks, 256))
-	if err != nil {
+	if err := d.makeBlocks(identity, paths); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.blocks = made
-	d.mu.Unlock()
 	return r.catalogue(ctx)
+}
+
+// makeBlocks makes the open blocks anew, at the first place that has room for them.
+func (d *directory) makeBlocks(identity taillog.Identity, paths []string) error {
+	n := int(min(d.a.totalBlocks, 1<<12))
+	var errs []error
+	for _, path := range paths {
+		blocks, err := taillog.CreateBlocks(d.a.fs, path, identity, n, max(4*n, 256))
+		if err != nil {
+			d.a.log.Warn("open blocks can't be there", "path", path, "err", err)
+			errs = append(errs, err)
+			continue
+		}
+		d.mu.Lock()
+		d.blocks, d.blocksName = blocks, path
+		d.mu.Unlock()
+		for _, other := range paths {
+			if other != path {
+				_ = d.a.fs.Remove(other) // of an earlier time; it is worth nothing any more
+			}
+		}
+		return nil
+	}
+	return errors.Join(errs...)
 }
 
 // completeAll finds out what there is and finishes the files.
