@@ -111,7 +111,7 @@ func onDisk(data string, boot recording.UUID) (*Archive, error) {
 	return Open(ctx, Options{Data: data, Boot: boot, Now: time.Now, Volatile: data, BlockBytes: 8 << 20})
 }
 
-func makeDisk(t *testing.T) (data string, stream recording.StreamID) {
+func makeDisk(t testing.TB) (data string, stream recording.StreamID) {
 	t.Helper()
 	data = t.TempDir()
 	must(t, catalog.Init(ctx, catalog.Options{Dir: data, Now: time.Now}))

@@ -1,13 +1,18 @@
 package archive
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"nightjar/internal/media"
+	"nightjar/internal/store/catalog"
 	"nightjar/internal/store/recording"
 )
 
@@ -144,4 +149,83 @@ func TestRunTicks(t *testing.T) {
 		}
 		must(t, r.a.Close())
 	})
+}
+
+// Readers list, describe and read all the time, what grows included, while others record, flush and delete; what they
+// get is whole.
+func TestReadersMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2)
+		r.close()
+		r.opts.Now, r.opts.FlushAfter = time.Now, 3*time.Second
+		r.open()
+		run, stop := context.WithCancel(ctx)
+		done := make(chan error)
+		go func() { done <- r.a.Run(run) }()
+		going, recorded := context.WithCancel(ctx)
+		var readers, writers sync.WaitGroup
+		for range 2 {
+			readers.Go(func() {
+				for going.Err() == nil {
+					time.Sleep(170 * time.Millisecond)
+					readAllOf(t, r)
+				}
+			})
+		}
+		for s := range 2 {
+			writers.Go(func() { recordFor(t, r, s, 40) })
+		}
+		writers.Wait()
+		recorded()
+		readers.Wait()
+		stop()
+		must(t, <-done)
+		must(t, r.checkWhole())
+		r.close()
+	})
+}
+
+func recordFor(t *testing.T, r *rig, stream, seconds int) {
+	for i := 0; i < seconds*10; {
+		start := media.WallTimeOf(time.Now())
+		w, err := r.a.Begin(Begin{Stream: r.streams[stream], Start: start, StartFinal: true, Video: videoTrack})
+		must(t, err)
+		for range 70 {
+			time.Sleep(100 * time.Millisecond)
+			data := bytes.Repeat([]byte{byte(w.ID().N())}, 9000)
+			must(t, w.Append(Sample{Track: &videoTrack, Flags: media.Key, Decode: media.Time(i * 9000), Data: data}))
+			must(t, w.Append(Sample{Track: &audioTrack, Decode: media.Time(i * 9000), Frames: 800, Data: data[:800]}))
+			i++
+		}
+		must(t, w.Finish(End{At: media.Time(i * 9000)}))
+		if n := w.ID().N(); n > 3 {
+			err := r.a.Delete(ctx, []recording.ID{recording.NewID(r.streams[stream], n-3)}, recording.Retention)
+			must(t, err)
+		}
+	}
+}
+
+// readAllOf reads whatever is listed; what is deleted meanwhile may be missing.
+func readAllOf(t *testing.T, r *rig) {
+	for i := range r.streams {
+		for _, listed := range r.list(i) {
+			d, err := r.a.Describe(ctx, listed.ID)
+			if errors.Is(err, catalog.ErrNotFound) {
+				continue
+			}
+			must(t, err)
+			s, err := r.a.OpenSamples(d.ID)
+			if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			must(t, err)
+			data := make([]byte, d.Bytes)
+			if _, err := s.ReadAt(data, 0); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, catalog.ErrNotFound) {
+				t.Errorf("%v: %v", d.ID, err)
+			} else if err == nil && bytes.Count(data, []byte{byte(d.ID.N())}) != len(data) {
+				t.Errorf("%v: foreign bytes", d.ID)
+			}
+			must(t, s.Close())
+		}
+	}
 }
