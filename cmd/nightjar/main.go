@@ -57,7 +57,7 @@ func verbs() []verb {
 		{"dir add", "PATH [--data DIR]", "adds a sample file directory; it must exist and be empty", runDirAdd},
 		{"dir list", "[--data DIR] [--json]", "lists sample file directories with their space", runDirList},
 		{"dir remove", "PATH [--data DIR]", "removes a sample file directory that holds no recordings", runDirRemove},
-		{"export", "CAMERA/STREAM --start TIME --end TIME -o FILE [--audio on|off] [--gaps keep|close] [--data DIR]", "writes a span as one .mp4; times such as \"yesterday 14:05\" or \"10 minutes ago\"", runExport},
+		{"export", "CAMERA/STREAM --start TIME --end TIME -o FILE [--audio on|off] [--gaps keep|close] [--data DIR | --from SAMPLE_DIR]", "writes a span as one .mp4; times such as \"yesterday 14:05\" or \"10 minutes ago\"", runExport},
 		{"version", "", "prints version, build and library versions", runVersion},
 		{"help", "[VERB]", "prints this list, or one verb's manual", runHelp},
 	}

@@ -132,6 +132,7 @@ func runExport(ctx context.Context, t terminal, v *verb, args []string) error {
 	out := f.String("o", "", "file to write; it must not exist")
 	audio := f.String("audio", "on", "on: with the sound as the camera sent it; off: without")
 	gaps := f.String("gaps", "keep", "keep: the clock goes on through gaps; close: gaps are cut out")
+	from := f.String("from", "", "sample file directory to read by itself, without its server and catalog: a disk from elsewhere")
 	plain, err := parse(f, args, "CAMERA/STREAM")
 	if err != nil {
 		return err
@@ -146,6 +147,12 @@ func runExport(ctx context.Context, t terminal, v *verb, args []string) error {
 		return fmt.Errorf("--gaps is %q: choose keep or close; %w", *gaps, errUsage)
 	case *audio != "on" && *audio != "off":
 		return fmt.Errorf("--audio is %q: choose on or off; %w", *audio, errUsage)
+	}
+	if *from != "" {
+		return exportFrom(ctx, t, fromRequest{
+			directory: *from, camera: plain[0][:at], stream: plain[0][at+1:], start: *start, end: *end, out: *out,
+			noAudio: *audio == "off", closeGaps: *gaps == "close",
+		})
 	}
 	base := "/cameras/" + url.PathEscape(plain[0][:at]) + "/" + url.PathEscape(plain[0][at+1:])
 	return with(ctx, *data, func(c *client) error {
@@ -167,7 +174,7 @@ func runExport(ctx context.Context, t terminal, v *verb, args []string) error {
 }
 
 // download writes the answer to a new file, which is removed again if it stays incomplete.
-func (c *client) download(ctx context.Context, t terminal, path, name string) (err error) {
+func (c *client) download(ctx context.Context, t terminal, path, name string) error {
 	r, err := http.NewRequestWithContext(ctx, "GET", "http://nightjar/api/v1"+path, nil)
 	if err != nil {
 		return err
@@ -180,6 +187,14 @@ func (c *client) download(ctx context.Context, t terminal, path, name string) (e
 	if a.StatusCode != http.StatusOK {
 		return problemOf(a)
 	}
+	return save(t, name, a.ContentLength, func(w io.Writer) error {
+		_, err := io.Copy(w, a.Body)
+		return err
+	})
+}
+
+// save writes a new file, which is removed again if it stays incomplete. A total below 0 is not known.
+func save(t terminal, name string, total int64, write func(io.Writer) error) (err error) {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%s exists already; choose another name or remove it", name)
@@ -192,18 +207,17 @@ func (c *client) download(ctx context.Context, t terminal, path, name string) (e
 			os.Remove(name)
 		}
 	}()
-	p := &progress{w: t.err, total: a.ContentLength, shown: time.Now()}
-	n, err := io.Copy(io.MultiWriter(file, p), a.Body)
-	if err != nil {
+	p := &progress{w: t.err, total: total, shown: time.Now()}
+	if err := write(io.MultiWriter(file, p)); err != nil {
 		return fmt.Errorf("%s is incomplete and was removed: %w", name, err)
 	}
-	if a.ContentLength >= 0 && n != a.ContentLength {
-		return fmt.Errorf("%s is incomplete (%d of %d bytes) and was removed", name, n, a.ContentLength)
+	if total >= 0 && p.done != total {
+		return fmt.Errorf("%s is incomplete (%d of %d bytes) and was removed", name, p.done, total)
 	}
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s: %s\n", name, size(n))
+	fmt.Fprintf(t.out, "%s: %s\n", name, size(p.done))
 	return nil
 }
 
