@@ -103,10 +103,13 @@ var scripts = []struct {
 	}},
 }
 
-// bounds for the states after a power cut; NIGHTJAR_LONG=1 looks at many more.
+// bounds for the states after a power cut; NIGHTJAR_LONG=1 looks at more, NIGHTJAR_SOAK=1 at most of them.
 func bounds() crashfs.Bounds {
-	if os.Getenv("NIGHTJAR_LONG") != "" {
+	if os.Getenv("NIGHTJAR_SOAK") != "" {
 		return crashfs.Bounds{Max: 64}
+	}
+	if os.Getenv("NIGHTJAR_LONG") != "" {
+		return crashfs.Bounds{Random: 2, Max: 6}
 	}
 	return crashfs.Bounds{Random: 1, NoSingles: true}
 }
@@ -116,11 +119,11 @@ func stride() int {
 	if os.Getenv("NIGHTJAR_LONG") != "" {
 		return 1
 	}
-	return 31
+	return 89
 }
 
-// TestPowerCut cuts the power at every operation, with what was not synced lost, kept or torn.
-func TestPowerCut(t *testing.T) {
+// TestCrashPowerCut cuts the power at every operation, with what was not synced lost, kept or torn.
+func TestCrashPowerCut(t *testing.T) {
 	for i, script := range scripts {
 		t.Run(script.name, func(t *testing.T) {
 			r := newRig(t, 2)

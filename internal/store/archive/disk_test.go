@@ -186,7 +186,7 @@ func victim(data string) error {
 func TestKilledProcess(t *testing.T) {
 	rounds := 2
 	if os.Getenv("NIGHTJAR_LONG") != "" {
-		rounds = 50
+		rounds = 20
 	}
 	data, stream := makeDisk(t)
 	said := make(map[recording.ID]int)

@@ -136,6 +136,18 @@ func (a *Archive) Growing(id recording.ID) bool {
 	return w.ended == nil && !w.abandoned
 }
 
+// Writing lists the recordings that are not sealed yet, in no order: their sample files may be there without an entry in
+// the tail log.
+func (a *Archive) Writing() []recording.ID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids := make([]recording.ID, 0, len(a.live))
+	for id := range a.live {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
 // Complete reports whether a recording survives any crash from now on: it is sealed, or has its row.
 func (a *Archive) Complete(ctx context.Context, id recording.ID) (bool, error) {
 	a.mu.Lock()

@@ -49,7 +49,7 @@ func TestCrashWhileRecovering(t *testing.T) {
 	if gaps, err := killed.a.catalog.Gaps(ctx, r.streams[1], 0, math.MaxInt64); err != nil || len(gaps) != 1 || !gaps[0].Open || gaps[0].Reason != recording.ServerKilled {
 		t.Errorf("gaps %+v, %v", gaps, err)
 	}
-	step := (stride() + 2) / 3
+	step := (stride() + 1) / 2
 	for k := first; k <= killed.fs.Seq(); k += step {
 		again := killed.on(t, killed.fs.KillAt(k), boot1)
 		if err := again.restart(n, true); err != nil {
