@@ -44,10 +44,9 @@ const (
 
 // tone is the audio of generated streams.
 type tone struct {
-	mu         bool // µ-law instead of A-law
-	hum, peal  [32]byte
-	buf        [toneFrames]byte
-	dynamicAAC []byte
+	mu        bool // µ-law instead of A-law
+	hum, peal [32]byte
+	buf       [toneFrames]byte
 }
 
 func newTone(muLaw bool) *tone {

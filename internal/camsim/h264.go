@@ -91,7 +91,6 @@ type slice264 struct {
 	reference        bool
 	pocLSB           int
 	known            bool // the parameter sets were there
-	separateBits     int
 	pocType, pocBits int
 }
 

@@ -17,7 +17,6 @@ type device struct {
 
 	mu            sync.Mutex // guards what follows
 	boots         int        // of the camera, when subscriptions were last looked at
-	started       time.Time  // by our clock
 	subscriptions map[string]*subscription
 	lastID        int
 	properties    []Event // the present state of each property, for synchronisation

@@ -107,8 +107,10 @@ func skipToVUI(r *bitReader, orderBits uint) bool {
 	for range 6 {
 		r.ue() // four block sizes, two transform depths
 	}
-	if r.flag() && r.flag() { // scaling_list_enabled_flag, sps_scaling_list_data_present_flag
-		skipH265ScalingLists(r)
+	if r.flag() { // scaling_list_enabled_flag
+		if r.flag() { // sps_scaling_list_data_present_flag
+			skipH265ScalingLists(r)
+		}
 	}
 	r.u(2)        // amp_enabled_flag, sample_adaptive_offset_enabled_flag
 	if r.flag() { // pcm_enabled_flag
@@ -161,7 +163,11 @@ func skipRefPicSets(r *bitReader) {
 			r.ue() // abs_delta_rps_minus1
 			count := uint32(0)
 			for range previous + 1 {
-				if r.flag() || r.flag() { // used_by_curr_pic_flag, use_delta_flag
+				kept := r.flag() // used_by_curr_pic_flag
+				if !kept {
+					kept = r.flag() // use_delta_flag
+				}
+				if kept {
 					count++
 				}
 			}

@@ -224,7 +224,8 @@ func TestExhaustion(t *testing.T) {
 	}
 	p := NewPending(blocks, 5)
 	entry := make([]byte, MaxEntry)
-	if p.Add(entry, nil) == nil || p.Add(entry, nil) == nil || p.Add(entry, nil) != nil || p.Reserve(1, 1) || p.Seq() != 3 {
+	first, second, third := p.Add(entry, nil), p.Add(entry, nil), p.Add(entry, nil)
+	if first == nil || second == nil || third != nil || p.Reserve(1, 1) || p.Seq() != 3 {
 		t.Errorf("two pages hold %d entries", p.Seq())
 	}
 	p.Drop()

@@ -179,11 +179,9 @@ func TestLimit(t *testing.T) {
 	for _, e := range s.begin() {
 		must(t, r.apply(e))
 	}
-	var sizes []int64
 	for range 20 {
 		e, _ := s.sample(1000)
 		must(t, r.apply(e))
-		sizes = append(sizes, r.Builder.Bytes())
 	}
 	must(t, r.apply(AppendStart(nil, 5, true)))
 	must(t, r.apply(AppendEnd(nil, &End{})))

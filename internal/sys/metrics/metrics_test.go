@@ -132,7 +132,7 @@ func FuzzLabels(f *testing.F) {
 	f.Add("a", "help", 1.0)
 	f.Add("\"\\\n", "\\\"\n# EOF\n", math.Inf(-1))
 	f.Add("\xff\x00 ", "\xc3", 1e300)
-	f.Add(`x",camera="y`, `x`, -0.0)
+	f.Add(`x",camera="y`, `x`, math.Copysign(0, -1))
 	f.Fuzz(func(t *testing.T, label, help string, v float64) {
 		if help == "" || strings.Contains(help, "\r") || strings.Contains(label, "\r") {
 			return

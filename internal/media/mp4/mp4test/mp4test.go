@@ -197,7 +197,6 @@ func (c *cursor) take(n int) []byte {
 	return b
 }
 
-func (c *cursor) u16() uint16 { return binary.BigEndian.Uint16(c.take(2)) }
 func (c *cursor) u32() uint32 { return binary.BigEndian.Uint32(c.take(4)) }
 func (c *cursor) u64() uint64 { return binary.BigEndian.Uint64(c.take(8)) }
 
