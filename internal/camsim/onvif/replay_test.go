@@ -266,3 +266,18 @@ func TestReplayLetsGo(t *testing.T) {
 		}
 	})
 }
+
+// Answers to the same arguments come in turn, past those to other arguments.
+func TestReplayTakesTurns(t *testing.T) {
+	made := func(arg, answer string) *exchange {
+		return newExchange(envelope("", "", "<trt:GetProfile><trt:ProfileToken>"+arg+"</trt:ProfileToken></trt:GetProfile>"),
+			envelope("", "", "<trt:GetProfileResponse>"+answer+"</trt:GetProfileResponse>"), "")
+	}
+	a := &asking{t: t, h: newReplay([]*exchange{made("a", "a1"), made("b", "b1"), made("a", "a2")})}
+	for i, want := range []string{"a:a1", "a:a2", "b:b1", "a:a1", "b:b1", "a:a2", "c:a1", "c:b1"} {
+		arg, answer, _ := strings.Cut(want, ":")
+		if got := a.ask("<trt:GetProfile><trt:ProfileToken>" + arg + "</trt:ProfileToken></trt:GetProfile>").Text; got != answer {
+			t.Errorf("%d: asked for %s, got %s, want %s", i, arg, got, answer)
+		}
+	}
+}

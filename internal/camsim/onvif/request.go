@@ -134,6 +134,7 @@ func parseTree(body []byte) (*Node, error) {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	var root *Node
 	var open []*Node
+	var texts [maxDepth][]byte // of the open elements; pieces are joined once, as there may be many
 	for nodes := 0; ; {
 		t, err := d.Token()
 		if errors.Is(err, io.EOF) && root != nil && len(open) == 0 {
@@ -159,14 +160,15 @@ func parseTree(body []byte) (*Node, error) {
 			default:
 				root = n
 			}
+			texts[len(open)] = texts[len(open)][:0]
 			open = append(open, n)
 		case xml.EndElement:
-			top := open[len(open)-1]
-			top.Text = strings.TrimSpace(top.Text)
-			open = open[:len(open)-1]
+			last := len(open) - 1
+			open[last].Text = strings.TrimSpace(string(texts[last]))
+			open = open[:last]
 		case xml.CharData:
-			if len(open) > 0 {
-				open[len(open)-1].Text += string(t)
+			if last := len(open) - 1; last >= 0 {
+				texts[last] = append(texts[last], t...)
 			}
 		}
 	}
