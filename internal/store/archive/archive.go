@@ -194,9 +194,11 @@ func (a *Archive) openedDirs() []*sampledir.Dir {
 	defer a.mu.Unlock()
 	var list []*sampledir.Dir
 	for _, d := range a.dirs {
+		d.mu.Lock()
 		if d.dir != nil {
 			list = append(list, d.dir)
 		}
+		d.mu.Unlock()
 	}
 	return list
 }

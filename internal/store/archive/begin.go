@@ -67,7 +67,7 @@ func (a *Archive) Begin(b Begin) (*Writer, error) {
 func (a *Archive) newWriter(s *stream, d *directory, b *Begin) *Writer {
 	open := a.catalog.CurrentOpen()
 	id := recording.NewID(s.id, s.next)
-	w := &Writer{a: a, d: d, stream: s, id: id, startFinal: b.StartFinal, summer: recording.NewSummer(id)}
+	w := &Writer{a: a, d: d, stream: s, id: id, done: make(chan struct{}), startFinal: b.StartFinal, summer: recording.NewSummer(id)}
 	w.desc = recording.Description{
 		ID: id, CameraUUID: s.camera.UUID, StreamUUID: s.row.UUID, CameraName: s.camera.Name, StreamName: s.row.Name,
 		OpenID: open.ID, OpenUUID: open.UUID, RunUUID: b.Run, RunOffset: b.RunOffset, Start: b.Start,

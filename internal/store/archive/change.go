@@ -61,15 +61,22 @@ func (a *Archive) collect(ctx context.Context) error {
 	return nil
 }
 
-// DeleteStream deletes all recordings of a stream that has none in progress. Settle goes before it, if the stream was
-// recording, and Sweep after it, if the stream is to be removed.
+// sealWait is how long DeleteStream waits for recordings that have just ended.
+const sealWait = 15 * time.Second
+
+// DeleteStream deletes all recordings of a stream that has none in progress. One that has just ended is waited for.
 func (a *Archive) DeleteStream(ctx context.Context, id recording.StreamID, reason recording.Reason) error {
+	wait, cancel := context.WithTimeout(ctx, sealWait)
+	defer cancel()
+	if err := a.awaitSeals(wait, id); err != nil {
+		return err
+	}
 	if err := a.flush(ctx); err != nil {
 		return err
 	}
 	for {
 		var ids []recording.ID
-		err := a.Recordings(ctx, id, math.MinInt64/2, math.MaxInt64, func(d *recording.Description) bool {
+		err := a.catalog.Recordings(ctx, id, math.MinInt64/2, math.MaxInt64, func(d *recording.Description) bool {
 			ids = append(ids, d.ID)
 			return len(ids) < 256
 		})
@@ -82,77 +89,29 @@ func (a *Archive) DeleteStream(ctx context.Context, id recording.StreamID, reaso
 	}
 }
 
-// Sweep waits until the files of a stream's deleted recordings are gone too, and are forgotten. It needs Run.
-func (a *Archive) Sweep(ctx context.Context, id recording.StreamID) error {
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
+// awaitSeals waits until all recordings of a stream that have ended are sealed.
+func (a *Archive) awaitSeals(ctx context.Context, id recording.StreamID) error {
 	for {
-		if err := a.flush(ctx); err != nil {
-			return err
-		}
+		var w *Writer
 		a.mu.Lock()
-		dirs := a.directories()
+		for live, writer := range a.live {
+			if live.Stream() == id {
+				w = writer
+			}
+		}
+		running := a.start != nil
 		a.mu.Unlock()
-		left := 0
-		for _, d := range dirs {
-			garbage, err := a.catalog.Garbage(ctx, d.row.ID)
-			if err != nil {
-				return err
-			}
-			n := 0
-			for _, g := range garbage {
-				if g.ID.Stream() == id {
-					n++
-				}
-			}
-			if n == 0 {
-				continue
-			}
-			if err := a.Err(d.row.ID); err != nil {
-				return fmt.Errorf("%d files of deleted recordings are still in %s: %w", n, d.row.Path, err)
-			}
-			d.wake(true)
-			left += n
-		}
-		if left == 0 {
+		switch {
+		case w == nil:
 			return nil
+		case a.Growing(w.id) || !running:
+			return fmt.Errorf("delete stream %d: recording %v is in progress: %w", id, w.id, catalog.ErrInUse)
 		}
+		w.d.wake(true)
 		select {
+		case <-w.done:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %d files of deleted recordings to go: %w", left, context.Cause(ctx))
-		case <-ticker.C:
-		}
-	}
-}
-
-// Settle waits until every recording of a stream that has ended is sealed. It needs Run.
-func (a *Archive) Settle(ctx context.Context, id recording.StreamID) error {
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for asked := false; ; asked = true {
-		ending := 0
-		a.mu.Lock()
-		for _, w := range a.live {
-			if w.id.Stream() != id {
-				continue
-			}
-			w.mu.Lock()
-			if w.ended != nil || w.abandoned {
-				ending++
-			}
-			w.mu.Unlock()
-			if !asked {
-				w.d.wake(true)
-			}
-		}
-		a.mu.Unlock()
-		if ending == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the last recording of stream %d: %w", id, context.Cause(ctx))
-		case <-ticker.C:
+			return fmt.Errorf("delete stream %d: recording %v is not complete yet, its disk may be in trouble; try again: %w", id, w.id, catalog.ErrInUse)
 		}
 	}
 }

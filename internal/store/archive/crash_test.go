@@ -2,6 +2,7 @@ package archive
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"testing"
 
@@ -242,6 +243,15 @@ func (r *rig) oracle(n int, killed bool) error {
 	}
 	served := make(map[recording.ID]bool)
 	for i := range r.streams {
+		gaps, err := r.a.catalog.Gaps(ctx, r.streams[i], 0, math.MaxInt64)
+		if err != nil {
+			return err
+		}
+		for _, g := range gaps {
+			if g.Reason == recording.Damaged {
+				return fmt.Errorf("something is said to be damaged: %+v", g)
+			}
+		}
 		for _, d := range r.list(i) {
 			served[d.ID] = true
 			f := r.history.fed[d.ID]

@@ -37,7 +37,7 @@ type directory struct {
 
 	// Owned by run, and by Open and Close outside of it.
 	blocksName string
-	dir        *sampledir.Dir
+	dir        *sampledir.Dir // written with mu held; openedDirs looks at it
 	log        *taillog.Log
 	logStarted time.Time
 	broken     bool // the log must begin anew
@@ -73,8 +73,14 @@ func (d *directory) verify(beside []*sampledir.Dir) error {
 			return errors.Join(err, dir.Close())
 		}
 	}
-	d.dir = dir
+	d.setDir(dir)
 	return nil
+}
+
+func (d *directory) setDir(dir *sampledir.Dir) {
+	d.mu.Lock()
+	d.dir = dir
+	d.mu.Unlock()
 }
 
 // complete goes on after the catalog noted the open: mark, recovery.
@@ -111,7 +117,7 @@ func (d *directory) release() {
 	}
 	if d.dir != nil {
 		_ = d.dir.Close()
-		d.dir = nil
+		d.setDir(nil)
 	}
 }
 

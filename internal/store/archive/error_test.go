@@ -160,6 +160,54 @@ func TestFaults(t *testing.T) {
 	t.Logf("%d points", points)
 }
 
+// TestCrashAfterFault cuts the power, or kills the process, at each operation between a failure of the disk and the
+// moment when all is well again: what the disk lost must not be served, what was safe must not be lost.
+func TestCrashAfterFault(t *testing.T) {
+	for name, rule := range map[string]crashfs.Rule{
+		"sync of a file":        {Kinds: []crashfs.Kind{crashfs.Datasync}, Path: "/d/00*"},
+		"sync at the end":       {Kinds: []crashfs.Kind{crashfs.Sync}, Path: "/d/00*"},
+		"sync of the log":       {Kinds: []crashfs.Kind{crashfs.Datasync}, Path: "/d/tail-*"},
+		"that of it happened":   {Kinds: []crashfs.Kind{crashfs.Datasync}, Path: "/d/tail-*", Happened: true},
+		"write of the log":      {Kinds: []crashfs.Kind{crashfs.Write}, Path: "/d/tail-*", Short: 512},
+		"sync of the directory": {Kinds: []crashfs.Kind{crashfs.SyncDir}, Path: "/d"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &tough{rig: newRig(t, 2)}
+			w.step(0, 4)
+			w.step(1, 280)
+			w.pulse()
+			w.step(0, 40)
+			w.end(1, "")
+			w.fs.Record()
+			first := w.fs.Seq()
+			rule.Err = syscall.EIO
+			injection := w.fs.Inject(rule)
+			w.step(1, 2)
+			w.pulse()
+			if name == "sync at the end" && injection.Hits() == 0 || w.dir().err == nil {
+				t.Fatalf("no trouble after %d hits", injection.Hits())
+			}
+			injection.Remove()
+			w.step(0, 1)
+			w.pulse()
+			w.step(0, 3)
+			w.end(0, "")
+			w.end(1, "")
+			w.pulse()
+			for n := first; n <= w.fs.Seq(); n += (stride() + 9) / 10 {
+				for after := range w.fs.States(n, bounds()) {
+					if err := w.on(t, after, boot2).restart(n, false); err != nil {
+						t.Fatalf("%s (%s): %v", after.Origin(), w.op(n), err)
+					}
+				}
+				if err := w.on(t, w.fs.KillAt(n), boot1).restart(n, false); err != nil {
+					t.Fatalf("killed after %s: %v", w.op(n), err)
+				}
+			}
+		})
+	}
+}
+
 // recovered checks that after the trouble all is well.
 func (w *tough) recovered(n int) error {
 	w.pulse()

@@ -158,7 +158,7 @@ func (d *directory) begin() error {
 		if err := d.dir.Close(); err != nil {
 			d.a.log.Warn("sample file directory could not be closed", "dir", d.row.Path, "err", err)
 		}
-		d.dir = nil
+		d.setDir(nil)
 	}
 	dir, err := sampledir.Open(d.a.fs, d.row.Path, sampledir.Expect{
 		CatalogUUID: d.a.catalog.UUID(), DirUUID: d.row.UUID, LastCompleteOpen: d.row.LastCompleteOpen,
@@ -166,7 +166,7 @@ func (d *directory) begin() error {
 	if err != nil {
 		return err
 	}
-	d.dir = dir
+	d.setDir(dir)
 	d.mu.Lock()
 	writers := append([]*Writer(nil), d.writers...)
 	d.mu.Unlock()

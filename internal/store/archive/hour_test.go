@@ -137,6 +137,15 @@ func TestRunTicks(t *testing.T) {
 		if missing, err := r.a.catalog.Missing(ctx, []recording.ID{f.f.id}); len(missing) != 0 {
 			t.Errorf("has no row: %v", err)
 		}
+		e := r.begin(0).video(3, 1000, true)
+		if err := r.a.DeleteStream(ctx, r.streams[0], recording.Removed); !errors.Is(err, catalog.ErrInUse) {
+			t.Errorf("deleted what is in progress: %v", err)
+		}
+		e.finish("")
+		must(t, r.a.DeleteStream(ctx, r.streams[0], recording.Removed))
+		if list := r.list(0); len(list) != 0 {
+			t.Errorf("%d recordings are left", len(list))
+		}
 		g := r.begin(0).video(3, 1000, true)
 		stop()
 		must(t, <-done)

@@ -74,7 +74,7 @@ func (d *directory) recover(ctx context.Context) error {
 
 // makeBlocks makes the open blocks anew, at the first place that has room for them.
 func (d *directory) makeBlocks(identity taillog.Identity, paths []string) error {
-	n := int(min(d.a.totalBlocks, 1<<12))
+	n := int(min(d.a.totalBlocks, 1<<11))
 	var errs []error
 	for _, path := range paths {
 		blocks, err := taillog.CreateBlocks(d.a.fs, path, identity, n, max(4*n, 256))

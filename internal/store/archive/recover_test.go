@@ -330,3 +330,27 @@ func TestStart(t *testing.T) {
 	c.close()
 	r.close()
 }
+
+// A new segment of the log carries all that is needed: what is sealed without row, and what is in progress.
+func TestSegmentCarriesOver(t *testing.T) {
+	r := newRig(t, 2)
+	a, b := r.begin(0).video(3, 900, false), r.begin(1).video(4, 900, true)
+	a.finish("")
+	r.tick()
+	old := r.dir().log.Segments()
+	r.now = r.now.Add(2 * maxSegmentAge)
+	r.dir().rotate()
+	b.video(2, 900, false)
+	r.tick()
+	n := r.fs.Seq()
+	c := r.on(t, r.fs.Crash(crashfs.LoseAll), boot2)
+	for _, number := range old {
+		must(t, c.fs.Remove(fmt.Sprintf("/d/tail-%08x", number)))
+	}
+	c.open()
+	must(t, c.oracle(n, false))
+	if len(c.list(0)) != 1 || len(c.list(1)) != 1 {
+		t.Errorf("%d and %d recordings", len(c.list(0)), len(c.list(1)))
+	}
+	c.close()
+}

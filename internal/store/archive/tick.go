@@ -324,6 +324,7 @@ func (d *directory) remove(w *Writer, sealed *recording.Description) {
 	a := d.a
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	close(w.done)
 	delete(a.live, w.id)
 	if sealed == nil {
 		return

@@ -46,6 +46,7 @@ type Writer struct {
 	d      *directory
 	stream *stream
 	id     recording.ID
+	done   chan struct{} // closed when it is sealed, or gone
 
 	mu         sync.Mutex
 	desc       recording.Description // guarded by mu; without tracks
