@@ -12,6 +12,7 @@ import (
 // TestDecoders lets programs that know nothing of us play the streams: they must not complain. One short run by default,
 // all with NIGHTJAR_LONG=1.
 func TestDecoders(t *testing.T) {
+	t.Parallel() // mostly waits
 	long := os.Getenv("NIGHTJAR_LONG") == "1"
 	ffmpeg := func(transport, seconds string) []string {
 		return []string{"ffmpeg", "-nostdin", "-v", "error", "-err_detect", "explode", "-xerror", "-rtsp_transport", transport, "-i", "URL",

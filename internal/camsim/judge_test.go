@@ -196,6 +196,7 @@ func TestJudgesReplay(t *testing.T) {
 // TestSentIsReceived: what the server counts as sent over TCP is what a client receives, and each picture of it can be
 // read. With NIGHTJAR_LONG=1 these are 10,000 pictures of each stream, which ffmpeg watches live at the same time.
 func TestSentIsReceived(t *testing.T) {
+	t.Parallel()
 	judge.Need(t, "ffmpeg")
 	for name, s := range streams {
 		t.Run(name, func(t *testing.T) {
