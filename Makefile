@@ -70,8 +70,8 @@ ui: ## build the web page's files (they are plain files so far: nothing to build
 docs: need-go ## check that documents and code agree
 	$(GO) test -count=1 -run 'Links|Readme|Doc|Format|OpenAPI' ./...
 
-cross: need-go ## build for every supported machine
-	scripts/cross
+cross: need-go ## build for every supported machine, or for TARGETS
+	TARGETS='$(TARGETS)' scripts/cross
 
 release: cross ## archives and checksums of every supported machine in dist/
 	scripts/release $(VERSION)
