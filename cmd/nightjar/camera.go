@@ -100,7 +100,7 @@ type cameraList struct {
 		Streams []struct {
 			Name, URL string
 			Record    bool
-			State     struct{ Phase, Since, Reason, Detail string }
+			State     struct{ Phase, Since, Reason, Detail, Hint string }
 			Kept      struct {
 				Recordings, Bytes int64
 				DurationSeconds   int64
@@ -140,7 +140,11 @@ func runCameraList(ctx context.Context, t terminal, v *verb, args []string) erro
 			for _, s := range cam.Streams {
 				state := s.State.Phase
 				if s.State.Detail != "" && state != "recording" {
-					state += " (" + s.State.Detail + ")"
+					state += " (" + s.State.Detail
+					if s.State.Hint != "" {
+						state += "; " + s.State.Hint
+					}
+					state += ")"
 				}
 				fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%s\n", cam.Name, s.Name, state, span(s.Kept.DurationSeconds), size(s.Kept.Bytes), s.URL)
 			}

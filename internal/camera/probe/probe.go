@@ -128,11 +128,15 @@ func (r *Report) Text() string {
 			fmt.Fprintf(&b, "%s: %s, %d documents\n", t.Kind, t.Codec, t.Samples)
 		}
 	}
-	if r.Transport != "" {
+	if r.Transport != "" && len(r.Tracks) > 0 {
 		fmt.Fprintf(&b, "transport: %s, %d packets lost, first picture after %d ms\n", r.Transport, r.Lost, r.FirstMS)
 	}
 	if r.Reason != "" {
-		fmt.Fprintf(&b, "%s: %s\n", r.Reason, r.Detail)
+		fmt.Fprintf(&b, "%s: %s", r.Reason, r.Detail)
+		if h := r.Reason.Hint(); h != "" {
+			fmt.Fprintf(&b, "; %s", h)
+		}
+		fmt.Fprintln(&b)
 	} else {
 		fmt.Fprintln(&b, "This can be recorded.")
 	}

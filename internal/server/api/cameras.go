@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"nightjar/internal/camera"
 	"nightjar/internal/media"
 	"nightjar/internal/store/catalog"
 	"nightjar/internal/store/recording"
@@ -115,6 +116,7 @@ type stateJSON struct {
 	Since  string `json:"since"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	Hint   string `json:"hint,omitempty"` // what a person can do about it
 	Retry  string `json:"retry,omitempty"`
 }
 
@@ -151,6 +153,9 @@ func (s *server) cameraJSON(ctx context.Context, c *catalog.Camera) (cameraJSON,
 		}
 		state := s.NVR.StreamState(st.ID)
 		k.State = stateJSON{Phase: string(state.Phase), Since: state.Since.UTC().Format(time.RFC3339), Reason: string(state.Reason), Detail: state.Detail}
+		if state.Phase != camera.Receiving {
+			k.State.Hint = state.Reason.Hint()
+		}
 		if !state.Retry.IsZero() && state.Phase == "waiting" {
 			k.State.Retry = state.Retry.UTC().Format(time.RFC3339)
 		}

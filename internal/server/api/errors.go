@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"strings"
 
 	"nightjar/internal/store/catalog"
 	"nightjar/internal/store/recording"
@@ -49,7 +50,8 @@ func problemOf(err error) problem {
 	}
 	for _, line := range table {
 		if errors.Is(err, line.is) {
-			return problem{line.status, err.Error()}
+			// The sentence says it already; the name of the error is for programs.
+			return problem{line.status, strings.TrimSuffix(err.Error(), ": "+line.is.Error())}
 		}
 	}
 	var mismatch *sampledir.MismatchError

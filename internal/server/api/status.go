@@ -54,7 +54,11 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 			if state.Phase == camera.Receiving {
 				j.Recording++
 			} else if state.Detail != "" {
-				j.Problems = append(j.Problems, c.Name+"/"+st.Name+": "+state.Detail)
+				text := c.Name + "/" + st.Name + ": " + state.Detail
+				if h := state.Reason.Hint(); h != "" {
+					text += "; " + h
+				}
+				j.Problems = append(j.Problems, text)
 			}
 		}
 	}

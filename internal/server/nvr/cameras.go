@@ -231,10 +231,7 @@ func (n *NVR) RemoveCamera(ctx context.Context, c catalog.Camera) error {
 	defer n.changing.Unlock()
 	n.stop(c.ID, recording.Removed, "the camera was removed")
 	for _, st := range c.Streams {
-		err := n.archive.Settle(ctx, st.ID)
-		if err == nil {
-			err = n.archive.DeleteStream(ctx, st.ID, recording.Removed)
-		}
+		err := n.archive.DeleteStream(ctx, st.ID, recording.Removed)
 		if err == nil {
 			err = n.archive.Sweep(ctx, st.ID)
 		}
@@ -271,9 +268,6 @@ func (n *NVR) SetStream(ctx context.Context, s catalog.Stream) error {
 		return err
 	}
 	n.audit(ctx, "stream changed", c.Name+"/"+s.Name)
-	if err := n.archive.Refresh(ctx, s.ID); err != nil {
-		return err
-	}
 	if restart {
 		n.stop(c.ID, recording.SettingsChange, "the stream's settings were changed")
 		err = n.start(ctx, c)
@@ -292,6 +286,15 @@ func (n *NVR) AddDirectory(ctx context.Context, path string) (catalog.Directory,
 	}
 	n.changing.Lock()
 	defer n.changing.Unlock()
+	known, err := n.catalog.Directories(ctx)
+	if err != nil {
+		return catalog.Directory{}, err
+	}
+	for _, d := range known {
+		if d.Path == path {
+			return d, fmt.Errorf("%s is a sample file directory already: %w", path, catalog.ErrExists)
+		}
+	}
 	d, err := n.archive.AddDirectory(ctx, path)
 	if err == nil {
 		n.measureDirectory(d)
@@ -328,12 +331,31 @@ func (n *NVR) RemoveDirectory(ctx context.Context, d catalog.Directory) error {
 	}
 	n.changing.Lock()
 	defer n.changing.Unlock()
+	if users, err := n.recordingInto(ctx, d.ID); err != nil || len(users) > 0 {
+		if err == nil {
+			err = fmt.Errorf("%s record into %s; give them another directory or remove their cameras first: %w", strings.Join(users, ", "), d.Path, catalog.ErrInUse)
+		}
+		return err
+	}
 	if err := n.archive.RemoveDirectory(ctx, d.ID); err != nil {
 		return err
 	}
 	n.metrics.Remove("directory", d.Path)
 	n.audit(ctx, "directory removed", d.Path)
 	return nil
+}
+
+// recordingInto names the streams whose directory is id.
+func (n *NVR) recordingInto(ctx context.Context, id catalog.DirectoryID) (names []string, err error) {
+	cameras, err := n.catalog.Cameras(ctx)
+	for _, c := range cameras {
+		for _, st := range c.Streams {
+			if st.Directory == id {
+				names = append(names, c.Name+"/"+st.Name)
+			}
+		}
+	}
+	return names, err
 }
 
 // writable refuses changes in read-only mode.

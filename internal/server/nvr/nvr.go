@@ -92,11 +92,17 @@ func Init(ctx context.Context, data string) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("the parent of %s does not exist; is its disk mounted? If so: mkdir -p %s", data, filepath.Dir(data))
 		}
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("this user may not make the data directory; make it as root and give it to this user: %w", err)
+		}
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	if err := catalog.Init(ctx, catalog.Options{Dir: data, Now: time.Now}); err != nil {
 		if errors.Is(err, catalog.ErrExists) {
 			return fmt.Errorf("%s holds a catalog already; start it with `nightjar run --data %s`", data, data)
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("this user may not write to %s; give the directory to this user, or run this as its owner: %w", data, err)
 		}
 		return err
 	}
@@ -145,13 +151,17 @@ func Run(ctx context.Context, conf config.Config, o Options) (err error) {
 
 // open opens catalog and archive and what completes them; nothing runs yet.
 func open(ctx context.Context, conf config.Config, o Options) (*NVR, error) {
-	if _, err := os.Stat(filepath.Join(conf.Data, catalog.FileName)); errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Stat(filepath.Join(conf.Data, catalog.FileName))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no catalog in %s: is its disk mounted? If this is to become a new data directory: nightjar init --data %s", conf.Data, conf.Data)
 	}
 	n := &NVR{config: conf, o: o, began: time.Now(), running: map[catalog.CameraID]*running{}, launch: make(chan *running), metrics: metrics.New(), fs: vfs.OS(), zone: siteZone()}
 	n.gate.Limit = conf.Connects
-	var err error
-	if n.key, err = secret.OpenKey(filepath.Join(conf.Data, keyName)); err != nil {
+	n.key, err = secret.OpenKey(filepath.Join(conf.Data, keyName))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("the data directory %s belongs to another user; run this as that user: %w", conf.Data, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return n, n.openStore(ctx)
