@@ -2,7 +2,6 @@ package rtsp
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -56,7 +55,8 @@ func parseAddress(raw string) (address, error) {
 		return a, errors.New("the URL has no host, or blanks in it")
 	}
 	if n := len(port); n > 5 || strings.Trim(port, "0123456789") != "" {
-		return a, fmt.Errorf("the URL's port %q is no number", port)
+		// What stands there may be the beginning of a password with a slash in it.
+		return a, errors.New("the URL's port is no number; a slash, a question mark or an @ in a password is written %2F, %3F or %40")
 	}
 	a.dial = net.JoinHostPort(a.host, port)
 	a.uri = scheme + "://" + authority + strings.ReplaceAll(path, " ", "%20")

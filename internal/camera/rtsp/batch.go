@@ -67,6 +67,11 @@ func (b *batch) read(n int, now time.Time) {
 	if mark == b.mark || mark > 1 && b.mark > 1 && abs32(mark-b.mark) < b.mark/4 {
 		return
 	}
+	b.set(mark)
+}
+
+// set tells the kernel how much to wait for.
+func (b *batch) set(mark int) {
 	err := b.raw.Control(func(fd uintptr) {
 		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, mark) == nil {
 			b.mark = mark
@@ -74,6 +79,13 @@ func (b *batch) read(n int, now time.Time) {
 	})
 	if err != nil {
 		b.raw = nil
+	}
+}
+
+// end makes the kernel wake the reader for any byte again: the answer to TEARDOWN is all that comes.
+func (b *batch) end() {
+	if b.raw != nil && b.mark > 1 {
+		b.set(1)
 	}
 }
 

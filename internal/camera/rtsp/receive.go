@@ -14,6 +14,7 @@ import (
 // receiveTCP reads until something ends the session.
 func (s *session) receiveTCP(ctx context.Context) error {
 	batch := s.batchFor()
+	defer batch.end()
 	for {
 		if err := s.parse(); err != nil {
 			return s.ended(err)

@@ -26,6 +26,12 @@ type mediaDescription struct {
 	height   uint16
 }
 
+// The bounds of what is looked at in a description; cameras have at most five sections with few payload types each.
+const (
+	maxSections = 32
+	maxPayloads = 64
+)
+
 // parseDescription reads an SDP.
 func parseDescription(body []byte) (*description, error) {
 	var d description
@@ -38,6 +44,10 @@ func parseDescription(body []byte) (*description, error) {
 		value := strings.TrimSpace(line[2:])
 		switch line[0] {
 		case 'm':
+			if len(d.media) == maxSections {
+				d.adopt()
+				return &d, nil
+			}
 			d.media = append(d.media, parseMedia(value))
 			m = &d.media[len(d.media)-1]
 		case 'a':
@@ -68,7 +78,7 @@ func parseMedia(s string) mediaDescription {
 		case 2:
 			m.protocol = strings.ToUpper(f)
 		default:
-			if n, err := strconv.ParseUint(f, 10, 7); err == nil {
+			if n, err := strconv.ParseUint(f, 10, 7); err == nil && len(m.payloads) < maxPayloads {
 				m.payloads = append(m.payloads, uint8(n))
 			}
 		}
