@@ -1,4 +1,4 @@
-// Package check verifies a store that no server has open: it compares the catalog, the sample file directories, the tail
+// Package check verifies a store, at rest or while its server runs: it compares the catalog, the sample file directories, the tail
 // logs and the sample files with each other, and reports every contradiction as a Finding. It repairs nothing and
 // writes nothing, and it shares no code with package archive, which it checks: only the formats are common ground, and
 // sample indexes it decodes by itself.
@@ -10,7 +10,9 @@
 // harmless; a store with nothing but these counts as clean.
 //
 // Run takes the shared locks of the data directory and the sample file directories, so it fails with vfs.ErrLocked while
-// a server runs, and any number of checks may run at once. It starts no goroutines.
+// a server runs, and any number of checks may run at once. Within the server's own process it takes no locks and is given
+// the open catalog (Live), and finds the same while recordings are written, sealed, flushed and deleted around it. It
+// starts no goroutines.
 package check
 
 import (
@@ -80,6 +82,7 @@ const (
 	WrongHash       Kind = "wrong-hash"           // a block of the sample file has changed since it was written
 	Quarantined     Kind = "quarantined-files"    // files that an earlier start put aside
 	StrayFile       Kind = "stray-file"           // something else in a sample file directory
+	Unconfirmed     Kind = "unconfirmed"          // a running store has more contradictions than are looked at twice
 )
 
 // Finding is one contradiction.
@@ -109,6 +112,8 @@ type Options struct {
 	Data  string // the data directory
 	Level Level
 	Now   func() time.Time // required
+	// Live is the running server's store to check instead of Data; nil: no server runs.
+	Live *Live
 	// Progress is told from time to time how far the check is; nil: nobody is.
 	Progress func(Summary)
 }
@@ -128,6 +133,9 @@ func Run(ctx context.Context, o Options, yield func(Finding)) (Summary, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS()
 	}
+	if o.Live != nil {
+		return runLive(ctx, o, yield)
+	}
 	c := &checker{options: o, yield: yield}
 	cat, err := catalog.Open(ctx, catalog.Options{FS: o.FS, Dir: o.Data, Mode: catalog.ReadOnly, Now: o.Now})
 	if errors.Is(err, catalog.ErrDamaged) {
@@ -139,6 +147,13 @@ func Run(ctx context.Context, o Options, yield func(Finding)) (Summary, error) {
 	}
 	defer cat.Close()
 	c.catalog = cat
+	err = c.run(ctx)
+	return c.summary, err
+}
+
+// run makes all steps. The order is that of a recording's life (file, log, row, garbage): what moves on meanwhile is met
+// once more, rather than missed.
+func (c *checker) run(ctx context.Context) error {
 	defer c.close()
 	for _, step := range []func(context.Context) error{
 		c.verifyCatalog, c.openDirectories, c.rows, c.garbage, c.tailLogs, c.leftovers,
@@ -146,13 +161,13 @@ func Run(ctx context.Context, o Options, yield func(Finding)) (Summary, error) {
 		err := step(ctx)
 		if errors.Is(err, catalog.ErrDamaged) {
 			c.report(Finding{Kind: CatalogDamaged, Severity: Error, Detail: err.Error(), Hint: catalogHint})
-			return c.summary, nil // what follows would compare with rows that can't be trusted
+			return nil // what follows would compare with rows that can't be trusted
 		}
 		if err != nil {
-			return c.summary, err
+			return err
 		}
 	}
-	return c.summary, nil
+	return nil
 }
 
 const catalogHint = "keep a copy, then restore the catalog from a backup or rebuild it from its directories"
@@ -163,6 +178,7 @@ type checker struct {
 	catalog *catalog.Catalog
 	summary Summary
 	dirs    []*directory
+	only    map[recording.ID]bool // those to look at once more; nil: all there are
 }
 
 func (c *checker) report(f Finding) {
@@ -180,7 +196,13 @@ func (c *checker) progress() {
 	}
 }
 
+// skips reports whether a recording is none of those to look at.
+func (c *checker) skips(id recording.ID) bool { return c.only != nil && !c.only[id] }
+
 func (c *checker) verifyCatalog(ctx context.Context) error {
+	if c.only != nil {
+		return nil // it was read as of one instant: there is nothing to look at again
+	}
 	return c.catalog.Verify(ctx, c.options.Level == Presence, func(p catalog.Problem) {
 		f := Finding{Kind: CatalogMismatch, Severity: Error, Recording: p.Recording, Detail: p.Table + ": " + p.Detail, Hint: catalogHint}
 		if p.Table == "sqlite" {
@@ -200,21 +222,21 @@ func (c *checker) openDirectories(ctx context.Context) error {
 	var beside []*sampledir.Dir
 	for _, row := range rows {
 		d := &directory{row: row}
-		c.dirs = append(c.dirs, d)
-		d.dir, err = sampledir.Open(c.options.FS, row.Path, sampledir.Expect{
-			CatalogUUID: c.catalog.UUID(), DirUUID: row.UUID, LastCompleteOpen: row.LastCompleteOpen, Beside: beside,
-		}, sampledir.ReadOnly)
+		err := c.openDirectory(ctx, d, beside)
 		if errors.Is(err, vfs.ErrLocked) {
 			return err
+		}
+		if errors.Is(err, errRemoved) {
+			continue
+		}
+		c.dirs = append(c.dirs, d)
+		if d.dir != nil {
+			beside = append(beside, d.dir)
 		}
 		var mismatch *sampledir.MismatchError
 		if errors.As(err, &mismatch) {
 			c.report(Finding{Kind: DirectoryWrong, Severity: Error, Dir: row.Path, Detail: err.Error(), Hint: mismatch.Hint})
 			continue
-		}
-		if err == nil {
-			beside = append(beside, d.dir)
-			err = d.load(c)
 		}
 		if err != nil {
 			c.report(Finding{Kind: DirectoryError, Severity: Error, Dir: row.Path, Detail: err.Error(), Hint: diskHint})
@@ -229,6 +251,38 @@ func (c *checker) openDirectories(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// errRemoved says that a directory was taken out of the catalog meanwhile.
+var errRemoved = errors.New("directory removed")
+
+// openDirectory opens and reads a directory. While the server runs it tries again: a segment of the tail log may have been
+// removed, or the directory, between the listing and the reading.
+func (c *checker) openDirectory(ctx context.Context, d *directory, beside []*sampledir.Dir) (err error) {
+	mode, tries := sampledir.ReadOnly, 1
+	if c.options.Live != nil {
+		mode, tries = sampledir.Unlocked, 3
+	}
+	for range tries {
+		d.dir, err = sampledir.Open(c.options.FS, d.row.Path, sampledir.Expect{
+			CatalogUUID: c.catalog.UUID(), DirUUID: d.row.UUID, LastCompleteOpen: d.row.LastCompleteOpen, Beside: beside,
+		}, mode)
+		if err == nil {
+			err = d.load(c)
+		}
+		if err == nil || c.options.Live == nil {
+			return err
+		}
+		row, again := c.catalog.Directory(ctx, d.row.ID)
+		if errors.Is(again, catalog.ErrNotFound) {
+			return errRemoved
+		}
+		if again != nil {
+			return again
+		}
+		d.row = row
+	}
+	return err
 }
 
 const diskHint = "look at the disk (smartctl) and the kernel's messages (dmesg)"
@@ -254,6 +308,9 @@ func (c *checker) find(id catalog.DirectoryID) *directory {
 
 // rows compares each recording's row with its file.
 func (c *checker) rows(ctx context.Context) error {
+	if c.only != nil {
+		return c.rowsAgain(ctx)
+	}
 	streams, err := c.catalog.Streams(ctx)
 	if err != nil {
 		return err
@@ -276,7 +333,7 @@ func (c *checker) row(ctx context.Context, b catalog.Brief) error {
 	d := c.find(b.Directory)
 	var present bool
 	if d != nil {
-		if present = d.claim(b.ID); !present {
+		if present = c.present(d, b.ID); !present {
 			c.missing(d, b.ID, "it has a row, but its sample file is not there")
 		}
 	}

@@ -35,14 +35,22 @@ const (
 	fsckName       = "lost+found" // of ext4
 )
 
-// load lists the directory and replays its tail log.
+// load lists the directory and replays its tail log. In between it learns what is being recorded, so that a file is in
+// progress, or in the log by the time of the replay.
 func (d *directory) load(c *checker) (err error) {
 	if d.files, d.others, err = d.dir.Files(); err != nil {
 		return err
 	}
 	d.claimed = make([]bool, len(d.files))
-	c.summary.Files += int64(len(d.files))
+	if c.options.Live != nil {
+		for _, id := range c.options.Live.Writing() {
+			d.claim(id)
+		}
+	}
 	d.log, d.tail, err = taillog.Open(c.options.FS, d.row.Path, taillog.Identity{Directory: d.row.UUID})
+	if err == nil {
+		c.summary.Files += int64(len(d.files))
+	}
 	return err
 }
 
@@ -53,6 +61,23 @@ func (d *directory) claim(id recording.ID) bool {
 		d.claimed[i] = true
 	}
 	return ok
+}
+
+// present claims a sample file and reports whether it is there. While the server runs, it may be younger than the list.
+func (c *checker) present(d *directory, id recording.ID) bool {
+	if d.claim(id) {
+		return true
+	}
+	return c.options.Live != nil && !c.gone(d, id)
+}
+
+// gone reports whether the running server has removed a sample file since it was listed.
+func (c *checker) gone(d *directory, id recording.ID) bool {
+	if c.options.Live == nil {
+		return false
+	}
+	_, err := c.options.FS.Stat(d.dir.Join(id.FileName()))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // tailLogs compares what the logs say with rows and files. The catalog may lag behind a log, never the other way round
@@ -77,7 +102,9 @@ func (c *checker) tailLogs(ctx context.Context) error {
 func (c *checker) sealed(ctx context.Context, d *directory) error {
 	var ids []recording.ID
 	for id := range d.tail.Sealed {
-		ids = append(ids, id)
+		if !c.skips(id) {
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
 	ids, err := c.catalog.Missing(ctx, ids)
@@ -91,7 +118,7 @@ func (c *checker) sealed(ctx context.Context, d *directory) error {
 			d.claim(id)
 			continue
 		}
-		if !d.claim(id) {
+		if !c.present(d, id) {
 			c.missing(d, id, "it is sealed in the tail log and was never deleted, but its sample file is not there")
 			continue
 		}
@@ -110,7 +137,10 @@ func (c *checker) sealed(ctx context.Context, d *directory) error {
 // good.
 func (c *checker) unfinished(d *directory) {
 	for id, r := range d.tail.Open {
-		there := d.claim(id)
+		if c.skips(id) {
+			continue
+		}
+		there := c.present(d, id)
 		good := r.Builder.Bytes()
 		if r.Abandoned || good == 0 {
 			continue
@@ -197,7 +227,7 @@ func (c *checker) unknown(ctx context.Context, d *directory) (count int, err err
 		}
 	}
 	for i, id := range d.files {
-		if d.claimed[i] {
+		if d.claimed[i] || c.skips(id) || c.gone(d, id) {
 			continue
 		}
 		f := Finding{
