@@ -7,29 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"nightjar/internal/server/api"
 	"nightjar/internal/store/check"
 	"nightjar/internal/store/vfs"
 )
-
-// checkReport is the JSON of a check, version 1.
-type checkReport struct {
-	Version    int            `json:"version"`
-	Level      string         `json:"level"`
-	Recordings int64          `json:"recordings"`
-	Files      int64          `json:"files"`
-	Bytes      int64          `json:"bytesRead"`
-	Findings   []checkFinding `json:"findings"`
-	Notes      []checkFinding `json:"notes"` // odd but harmless; they do not count
-}
-
-type checkFinding struct {
-	Kind      string `json:"kind"`
-	Severity  string `json:"severity"`
-	Directory string `json:"directory,omitempty"`
-	Recording string `json:"recording,omitempty"` // stream/n
-	Detail    string `json:"detail"`
-	Hint      string `json:"hint,omitempty"`
-}
 
 func runCheck(ctx context.Context, t terminal, v *verb, args []string) error {
 	f := v.flags(t)
@@ -43,47 +24,61 @@ func runCheck(ctx context.Context, t terminal, v *verb, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w; %w", err, errUsage)
 	}
-	report := checkReport{Version: 1, Level: level.String(), Findings: []checkFinding{}, Notes: []checkFinding{}}
+	show := func(x check.Finding) {
+		if *asJSON {
+			return
+		}
+		fmt.Fprintln(t.out, x)
+		if x.Hint != "" {
+			fmt.Fprintln(t.out, "  "+x.Hint)
+		}
+	}
+	report, err := checkStore(ctx, t, *data, level, show)
+	if err != nil {
+		fmt.Fprintf(t.err, "nightjar check: could not check: %v\n", err)
+		return exitError(2)
+	}
+	return printReport(t, report, *asJSON)
+}
+
+// checkStore lets the server check its store or, if none runs, does so by itself. show is called for each finding.
+func checkStore(ctx context.Context, t terminal, data string, level check.Level, show func(check.Finding)) (*api.CheckReport, error) {
+	report := api.NewCheckReport(level)
+	c, running, err := dial(data)
+	if err != nil {
+		return nil, err
+	}
+	defer c.CloseIdleConnections()
+	if running {
+		if err := c.call(ctx, "POST", "/checks?level="+level.String(), nil, report); err != nil {
+			return nil, err
+		}
+		for _, list := range [][]api.CheckFinding{report.Findings, report.Notes} {
+			for i := range list {
+				show(list[i].Finding())
+			}
+		}
+		return report, nil
+	}
 	shown := time.Now()
-	summary, err := check.Run(ctx, check.Options{Data: *data, Level: level, Now: time.Now, Progress: func(s check.Summary) {
+	summary, err := check.Run(ctx, check.Options{Data: data, Level: level, Now: time.Now, Progress: func(s check.Summary) {
 		if now := time.Now(); now.Sub(shown) > 2*time.Second {
 			shown = now
 			fmt.Fprintf(t.err, "%d of %d recordings\n", s.Recordings, s.Total)
 		}
 	}}, func(x check.Finding) {
-		report.add(x)
-		if !*asJSON {
-			fmt.Fprintln(t.out, x)
-			if x.Hint != "" {
-				fmt.Fprintln(t.out, "  "+x.Hint)
-			}
-		}
+		report.Add(x)
+		show(x)
 	})
-	if err != nil {
-		if errors.Is(err, vfs.ErrLocked) {
-			err = fmt.Errorf("a server runs in %s; stop it, then check: %w", *data, err)
-		}
-		fmt.Fprintf(t.err, "nightjar check: could not check: %v\n", err)
-		return exitError(2)
+	if errors.Is(err, vfs.ErrLocked) {
+		err = fmt.Errorf("another program has %s open and does not answer on its socket; end it, then check: %w", data, err)
 	}
-	report.Recordings, report.Files, report.Bytes = summary.Recordings, summary.Files, summary.Bytes
-	return report.print(t, *asJSON)
+	report.End(summary)
+	return report, err
 }
 
-func (r *checkReport) add(x check.Finding) {
-	j := checkFinding{Kind: string(x.Kind), Severity: string(x.Severity), Directory: x.Dir, Detail: x.Detail, Hint: x.Hint}
-	if x.Recording != 0 {
-		j.Recording = x.Recording.String()
-	}
-	if x.Severity == check.Info {
-		r.Notes = append(r.Notes, j)
-	} else {
-		r.Findings = append(r.Findings, j)
-	}
-}
-
-// print ends the report; findings make exit code 1.
-func (r *checkReport) print(t terminal, asJSON bool) error {
+// printReport ends the report; findings make exit code 1.
+func printReport(t terminal, r *api.CheckReport, asJSON bool) error {
 	if asJSON {
 		text, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {

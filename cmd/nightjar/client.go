@@ -37,22 +37,34 @@ func defaultData() string {
 // with calls f with a client for the data directory: of the server that runs there or, if none does, of one that this
 // process runs for the while, without cameras and without a page, so that the result is the same.
 func with(ctx context.Context, data string, f func(*client) error) error {
+	c, running, err := dial(data)
+	if err != nil {
+		return err
+	}
+	defer c.CloseIdleConnections()
+	if running {
+		return f(c)
+	}
+	return offline(ctx, data, c, f)
+}
+
+// dial returns a client for a data directory and whether a server runs there.
+func dial(data string) (c *client, running bool, err error) {
 	socket := filepath.Join(data, nvr.SocketName)
-	c := &client{Client: http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	c = &client{Client: http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}}
-	defer c.CloseIdleConnections()
 	probe, err := net.DialTimeout("unix", socket, time.Second)
 	switch {
 	case err == nil:
 		probe.Close()
-		return f(c)
+		return c, true, nil
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("the data directory %s belongs to another user; run this as that user or as root: %w", data, err)
+		return nil, false, fmt.Errorf("the data directory %s belongs to another user; run this as that user or as root: %w", data, err)
 	case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("the server of %s does not take connections on its socket: %w", data, err)
+		return nil, false, fmt.Errorf("the server of %s does not take connections on its socket: %w", data, err)
 	}
-	return offline(ctx, data, c, f)
+	return c, false, nil
 }
 
 // offline runs a server without cameras around f.

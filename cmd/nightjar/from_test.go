@@ -80,7 +80,7 @@ func TestExportFrom(t *testing.T) {
 
 type timespan struct{ start, end string }
 
-// recordSome records three seconds and returns a span with the bytes that the server makes of it.
+// recordSome records a few seconds and returns a span with the bytes that the server makes of it.
 func recordSome(t *testing.T, data string) (timespan, []byte) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -119,7 +119,7 @@ func recordSome(t *testing.T, data string) (timespan, []byte) {
 			StartTime90k, EndTime90k int64
 		}
 	}
-	for len(list.Recordings) == 0 || list.Recordings[0].VideoSamples < 45 {
+	for len(list.Recordings) == 0 || list.Recordings[0].VideoSamples < 20 {
 		select {
 		case <-again.C:
 			if err := json.Unmarshal(fetch(t, base+"recordings"), &list); err != nil {
@@ -130,7 +130,7 @@ func recordSome(t *testing.T, data string) (timespan, []byte) {
 		}
 	}
 	r := list.Recordings[0]
-	s := timespan{fmt.Sprintf("%dt", r.StartTime90k+50_000), fmt.Sprintf("%dt", r.EndTime90k-20_000)}
+	s := timespan{fmt.Sprintf("%dt", r.StartTime90k+20_000), fmt.Sprintf("%dt", (r.StartTime90k+r.EndTime90k)/2)}
 	return s, fetch(t, base+"view.mp4?start="+s.start+"&end="+s.end)
 }
 

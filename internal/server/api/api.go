@@ -5,8 +5,8 @@
 // name, {stream} is main, sub or ext. Times are read by ParseWhen; JSON carries them as RFC 3339 and as integer ticks of
 // 90 kHz side by side (start, startTime90k). Errors are problem details (RFC 9457). docs/ref/api.md lists every route.
 //
-// The handlers hold no state of their own and may be called concurrently. What runs (cameras, directories) is changed
-// through the small interface NVR.
+// The handlers hold no state of their own (but that one check runs at a time) and may be called concurrently. What runs
+// (cameras, directories) is changed through the small interface NVR.
 package api
 
 import (
@@ -20,6 +20,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"nightjar/internal/camera"
@@ -67,11 +68,14 @@ type Options struct {
 }
 
 // server carries the options to the handlers.
-type server struct{ Options }
+type server struct {
+	Options
+	checking sync.Mutex // held by the one check that may run
+}
 
 // Handler returns the whole API.
 func Handler(o Options) http.Handler {
-	s := &server{o}
+	s := &server{Options: o}
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
 		mux.HandleFunc(r.Method+" "+r.Pattern, s.answer(r.handle))
@@ -108,6 +112,7 @@ func (s *server) routes() []Route {
 		{"GET", v1 + "/directories", "Sample file directories with usage and state.", s.listDirectories},
 		{"POST", v1 + "/directories", "Adds a sample file directory: path.", s.addDirectory},
 		{"DELETE", v1 + "/directories/{directory}", "Removes an empty sample file directory, by UUID.", s.removeDirectory},
+		{"POST", v1 + "/checks", "Checks the store while it is used and answers when done; level=presence, size (default) or hash, which reads every byte. Changes nothing.", s.check},
 		{"GET", "/healthz", "200 while the process serves.", s.healthz},
 		{"GET", "/readyz", "200 while everything that should record does, else 503 and what is wrong.", s.readyz},
 		{"GET", "/metrics", "Prometheus text exposition.", s.metrics},
