@@ -29,8 +29,10 @@ type Source interface {
 	Clocks() media.Clocks
 }
 
-// Recorder keeps what a source hands on. Write may begin a run; End closes it and begins the gap.
+// Recorder keeps what a source hands on. Write may begin a run; End closes it and begins the gap; Missing tells why
+// nothing is kept of what comes, and is empty while it is.
 type Recorder interface {
+	Missing() (reason recording.Reason, detail string)
 	Write(s media.Sample, clocks func() media.Clocks) error
 	End(reason recording.Reason, detail string) error
 }
@@ -58,8 +60,8 @@ type Phase string
 // The phases of a stream.
 const (
 	Connecting Phase = "connecting" // from the first attempt until samples come
-	Receiving  Phase = "recording"  // samples come
-	Waiting    Phase = "waiting"    // it failed and will be tried again
+	Receiving  Phase = "recording"  // samples come and are recorded
+	Waiting    Phase = "waiting"    // it failed and will be tried again; or samples come and can't be recorded now
 	Stopped    Phase = "stopped"
 )
 
@@ -70,7 +72,7 @@ type State struct {
 	Since    time.Time
 	Reason   recording.Reason // why it last ended; empty while nothing was wrong
 	Detail   string           // one sentence on that
-	Retry    time.Time        // when it is tried again, in phase Waiting
+	Retry    time.Time        // when it is tried again, in phase Waiting; zero while it is tried all the time
 	Attempts int              // failed attempts in a row
 }
 
@@ -162,6 +164,7 @@ func (c *Camera) session(ctx context.Context, i int, wait *backoff) error {
 	}
 	defer release()
 	receiving := false
+	var missing recording.Reason
 	return s.Source.Run(ctx, func(sample media.Sample) error {
 		if !receiving {
 			receiving = true
@@ -170,8 +173,27 @@ func (c *Camera) session(ctx context.Context, i int, wait *backoff) error {
 			c.o.Log.Info("stream is received", "camera", c.o.Name, "stream", s.Name)
 			c.set(i, func(st *State) { *st = State{Stream: s.Name, Phase: Receiving} })
 		}
-		return s.Recorder.Write(sample, s.Source.Clocks)
+		if err := s.Recorder.Write(sample, s.Source.Clocks); err != nil {
+			return err
+		}
+		if reason, detail := s.Recorder.Missing(); reason != missing {
+			missing = reason
+			c.unrecorded(i, reason, detail)
+		}
+		return nil
 	})
+}
+
+// unrecorded notes that what a stream sends can't be recorded, for reason, or, if that is empty, that it is again.
+func (c *Camera) unrecorded(i int, reason recording.Reason, detail string) {
+	log := c.o.Log.With("camera", c.o.Name, "stream", c.o.Streams[i].Name)
+	if reason == "" {
+		log.Info("stream is recorded again")
+		c.set(i, func(st *State) { st.Phase, st.Reason, st.Detail = Receiving, "", "" })
+		return
+	}
+	log.Warn("stream is received but not recorded", "reason", reason, "err", detail)
+	c.set(i, func(st *State) { st.Phase, st.Reason, st.Detail = Waiting, reason, detail })
 }
 
 // set changes the state of one stream and notes when it entered its phase.

@@ -44,6 +44,7 @@ type ledger struct {
 	samples int
 	ends    []recording.Reason
 	refuse  error
+	lost    recording.Reason // guarded by mu: why nothing is recorded
 }
 
 func (l *ledger) Write(media.Sample, func() media.Clocks) error {
@@ -51,6 +52,20 @@ func (l *ledger) Write(media.Sample, func() media.Clocks) error {
 	defer l.mu.Unlock()
 	l.samples++
 	return l.refuse
+}
+
+func (l *ledger) Missing() (recording.Reason, string) { return l.missing(), "as scripted" }
+
+func (l *ledger) missing() recording.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+func (l *ledger) lose(r recording.Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = r
 }
 
 func (l *ledger) End(r recording.Reason, _ string) error {

@@ -57,6 +57,9 @@ type Recorder struct {
 	// Between runs.
 	gap     *catalog.Gap // begun, end not known yet
 	retryAt time.Time    // no recording is begun before, after the archive refused one
+	// since is when the recorder was made: what is missing before the first run is missing from then on. 0 once there was
+	// a run or a gap.
+	since media.WallTime
 }
 
 // New returns a recorder; it writes nothing before the first key sample.
@@ -67,7 +70,11 @@ func New(o Options) *Recorder {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Recorder{o: o, gap: o.Gap}
+	r := &Recorder{o: o, gap: o.Gap}
+	if r.gap == nil {
+		r.since = media.WallTimeOf(o.Now())
+	}
+	return r
 }
 
 // Write records one sample. Samples before a key sample are passed over. Trouble with the archive ends the run, with its

@@ -36,12 +36,18 @@ func (r *Recorder) measure(s *media.Sample) {
 	}
 	r.last = max(r.last, s.Time)
 	r.samples++
+	r.since = 0
 }
 
 // end closes the run, if there is one, and begins a gap. next is the sample that does not belong to the run any more, nil
 // if nothing followed.
 func (r *Recorder) end(reason recording.Reason, detail string, next *media.Sample) {
 	if r.writer == nil {
+		return
+	}
+	if r.samples == 0 { // the run began with a sample that was refused: it never was
+		r.finish(archive.End{Guess: true, Reason: reason, Detail: detail})
+		r.openGap(r.clock.start, reason, detail)
 		return
 	}
 	if !r.clock.settled {
@@ -79,7 +85,7 @@ func (r *Recorder) trouble(err error, s *media.Sample) {
 		r.end(reason, detail, nil)
 		return
 	}
-	r.openGap(media.WallTimeOf(s.Arrival), reason, detail)
+	r.openGap(r.clock.start, reason, detail) // the recording that was refused would have begun there
 }
 
 // End closes the run because the session ended, and begins or continues the gap: what is missing from now on is missing
@@ -93,6 +99,15 @@ func (r *Recorder) End(reason recording.Reason, detail string) error {
 	return nil
 }
 
+// Missing tells why nothing is recorded although samples come: the archive refuses them, or no key sample came for too
+// long. It is empty while they are recorded.
+func (r *Recorder) Missing() (reason recording.Reason, detail string) {
+	if r.writer != nil || r.gap == nil {
+		return "", ""
+	}
+	return r.gap.Reason, r.gap.Detail
+}
+
 // openGap begins a gap at instant at, or, where one is open already, goes on with another reason.
 func (r *Recorder) openGap(at media.WallTime, reason recording.Reason, detail string) {
 	if r.gap != nil {
@@ -100,7 +115,10 @@ func (r *Recorder) openGap(at media.WallTime, reason recording.Reason, detail st
 			return
 		}
 		r.closeGap(at)
+	} else if r.since != 0 {
+		at = min(at, r.since)
 	}
+	r.since = 0
 	r.gap = &catalog.Gap{Stream: r.o.Stream, Start: at, Open: true, Reason: reason, Detail: detail}
 	r.store(*r.gap)
 }
