@@ -36,14 +36,13 @@ var commands = map[string][]string{
 
 // thirdParty names, per package of ours, the modules it may import outside the standard library. Tests are free.
 var thirdParty = map[string][]string{
-	"media/codec":   {"github.com/bluenviron/mediacommon/v2"},
 	"store/vfs":     {"golang.org/x/sys"},
 	"sys/host":      {"golang.org/x/sys", "github.com/google/uuid"},
 	"sys/dial":      {"golang.org/x/sys"},
 	"store/catalog": {"github.com/ncruces/go-sqlite3", "github.com/ncruces/go-sqlite3-wasm/v6"},
 	"store/archive": {"golang.org/x/sync"},
 	"store/check":   {"github.com/ncruces/go-sqlite3"},
-	"camera/rtsp":   {"github.com/bluenviron/gortsplib/v5", "github.com/pion/sdp/v3", "golang.org/x/sys"},
+	"camera/rtsp":   {"golang.org/x/sys"},
 	"camera":        {"golang.org/x/sync"},
 	"server/config": {"github.com/pelletier/go-toml/v2"},
 	"server/front":  {"golang.org/x/sync", "golang.org/x/sys"},
