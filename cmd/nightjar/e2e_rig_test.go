@@ -209,3 +209,16 @@ func figures(t testing.TB, format string, args ...any) {
 	t.Helper()
 	fmt.Printf("%s: %s\n", t.Name(), fmt.Sprintf(format, args...))
 }
+
+// processorTicks returns what a process has used, in hundredths of a second (proc(5): utime and stime in USER_HZ).
+func processorTicks(t testing.TB, p *process) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	must(t, err)
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+2:]))
+	user, err := strconv.ParseInt(fields[11], 10, 64)
+	must(t, err)
+	system, err := strconv.ParseInt(fields[12], 10, 64)
+	must(t, err)
+	return user + system
+}
