@@ -81,6 +81,9 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) error {
 		Level: level, Now: s.Now,
 		Live: &check.Live{Catalog: s.Catalog, Flush: s.Archive.Flush, Writing: s.Archive.Writing},
 	}, report.Add)
+	if r.Context().Err() != nil {
+		return nil // the client went away, and the check ended with it
+	}
 	if err != nil {
 		return fmt.Errorf("check the store: %w", err)
 	}
