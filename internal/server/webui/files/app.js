@@ -69,8 +69,14 @@ class Tile {
     this.trouble.textContent = fine || !s ? '' : trouble(s.state);
   }
 
+  // recorded tells whether there is a latest span to ask for: a recording can be played some five seconds after it began.
+  recorded() {
+    const s = this.camera.streams.find((x) => x.name === this.stream);
+    return s && s.state.phase === 'recording' && Date.now() - Date.parse(s.state.since) > 7000;
+  }
+
   async load(which) {
-    if (document.hidden || !this.root.isConnected) return this.later();
+    if (document.hidden || !this.root.isConnected || !this.recorded()) return this.later();
     const now = (Date.now() - 1000) * ticks;
     let start = this.next;
     if (!start || start < now - 30_000 * ticks) start = now - 6000 * ticks;
