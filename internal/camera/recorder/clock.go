@@ -26,14 +26,21 @@ type clock struct {
 	settled   bool           // start will not move any more
 	start     media.WallTime // start of the current recording
 	media     media.Time     // media time that start stands for
+	floor     media.WallTime // end of the run before, if old pictures could make this one begin before it
 	least     media.WallTime // earliest start that a sample of the current recording spoke for
 	haveLeast bool
 }
 
-// begin starts the clock of a run with its first sample.
-func (c *clock) begin(s *media.Sample) {
+// begin starts the clock of a run with its first sample. Cameras begin a session with pictures from before it, which the
+// run that ended just before may hold already: two runs never overlap. A run that ended much later than now ended by a
+// clock that has been set back since; there is nothing to keep clear of.
+func (c *clock) begin(s *media.Sample, ended media.WallTime) {
 	*c = clock{origin: s.Arrival, wall: media.WallTimeOf(s.Arrival), first: s.Time, media: s.Time}
 	c.start = c.wall
+	if ended < c.wall.Add(minute) {
+		c.floor = ended
+		c.start = max(c.start, ended)
+	}
 }
 
 // local returns what the server's clock says of an arrival.
@@ -57,8 +64,8 @@ func (c *clock) sample(s *media.Sample) (changed bool) {
 	if c.settled {
 		return false
 	}
-	if c.least < c.start {
-		c.start, changed = c.least, true
+	if start := max(c.least, c.floor); start < c.start {
+		c.start, changed = start, true
 	}
 	c.settled = s.Time.Sub(c.first) >= settling
 	return changed || c.settled

@@ -55,8 +55,9 @@ type Recorder struct {
 	samples   int            // video samples of the run
 
 	// Between runs.
-	gap     *catalog.Gap // begun, end not known yet
-	retryAt time.Time    // no recording is begun before, after the archive refused one
+	gap     *catalog.Gap   // begun, end not known yet
+	retryAt time.Time      // no recording is begun before, after the archive refused one
+	ended   media.WallTime // of the latest run
 	// since is when the recorder was made: what is missing before the first run is missing from then on. 0 once there was
 	// a run or a gap.
 	since media.WallTime
@@ -71,7 +72,9 @@ func New(o Options) *Recorder {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Recorder{o: o, gap: o.Gap}
-	if r.gap == nil {
+	if r.gap != nil {
+		r.ended = r.gap.Start
+	} else {
 		r.since = media.WallTimeOf(o.Now())
 	}
 	return r
@@ -145,7 +148,7 @@ func (r *Recorder) first(s *media.Sample, clocks func() media.Clocks) error {
 	if !s.Key() || s.Arrival.Before(r.retryAt) {
 		return nil
 	}
-	r.clock.begin(s)
+	r.clock.begin(s, r.ended)
 	r.order.restart()
 	r.run, r.offset = r.o.NewUUID(), 0
 	r.usual, r.last, r.samples = s.Track.FrameDuration, s.Time, 0

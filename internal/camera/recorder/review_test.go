@@ -121,3 +121,45 @@ func TestRotationRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestOldPicturesAfterReconnect lets the camera begin each session with the two seconds of pictures before it, as many
+// do: recordings never overlap.
+func TestOldPicturesAfterReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, 1)
+		defer s.stop()
+		r := s.recorder(0)
+		track := videoTrack("entry")
+		for session := range 3 {
+			for i := range 100 {
+				if i > 20 {
+					time.Sleep(100 * time.Millisecond)
+				}
+				sample := media.Sample{Track: track, Time: media.Time(9000 * i), Arrival: time.Now(), Data: payload}
+				if i%10 == 0 {
+					sample.Flags = media.Key
+				}
+				if err := r.Write(sample, func() media.Clocks { return media.Clocks{Wall: time.Now()} }); err != nil {
+					t.Error(err)
+				}
+			}
+			r.End(recording.CameraClosed, "the camera closed the connection")
+			time.Sleep(time.Duration(session) * 500 * time.Millisecond)
+			if session == 1 { // another process goes on
+				gap := r.gap
+				r = s.recorder(0)
+				r.gap, r.ended = gap, New(Options{Gap: gap, Now: time.Now}).ended
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		kept := s.recordings(0)
+		if len(kept) != 3 {
+			t.Fatalf("recordings: %+v", kept)
+		}
+		for i := 1; i < len(kept); i++ {
+			if kept[i].Start < kept[i-1].End() {
+				t.Errorf("recording %d begins %d ticks before the end of the one before it", i, kept[i-1].End()-kept[i].Start)
+			}
+		}
+	})
+}

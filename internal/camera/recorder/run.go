@@ -62,7 +62,8 @@ func (r *Recorder) end(reason recording.Reason, detail string, next *media.Sampl
 	}
 	e.WallDuration = r.clock.duration(after)
 	r.finish(e)
-	r.openGap(r.clock.start.Add(e.WallDuration), reason, detail)
+	r.ended = r.clock.start.Add(e.WallDuration)
+	r.openGap(r.ended, reason, detail)
 }
 
 // finish hands the recording over; the archive's own trouble with it is reported by the archive.
