@@ -34,7 +34,7 @@ type Config struct {
 	MediaRoots []string `toml:"media_roots" default:"/media, /mnt, /srv"`
 
 	// Memory bounds what the server keeps in buffers, for example "96MiB". By default a quarter of the machine's memory
-	// or of the cgroup's limit, at least 24 MiB and at most 512 MiB.
+	// or of the cgroup's limit, at least 24 MiB and at most 512 MiB (32 MiB for 32-bit programs).
 	Memory Size `toml:"memory" default:"a quarter of the memory"`
 
 	// Connects is how many streams may be connecting at the same time, so that a reboot of all cameras makes no storm.

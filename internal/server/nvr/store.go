@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -46,16 +47,21 @@ func (n *NVR) openStore(ctx context.Context) error {
 }
 
 // memory returns how much the buffers may take: what the configuration says, or a quarter of what the machine or the
-// cgroup has, at least 24 MiB and at most 512 MiB.
+// cgroup has, at least 24 MiB and at most 512 MiB. A 32-bit program gets 32 MiB at most by default: each sample file
+// directory maps that much address space.
 func (n *NVR) memory() int64 {
 	if n.config.Memory > 0 {
 		return int64(n.config.Memory)
 	}
 	m, err := host.Host{}.Memory()
 	if err != nil {
-		return 64 << 20
+		return 32 << 20
 	}
-	return min(max(m.Limit/4, 24<<20), 512<<20)
+	most := int64(512 << 20)
+	if strconv.IntSize == 32 {
+		most = 32 << 20
+	}
+	return min(max(m.Limit/4, 24<<20), most)
 }
 
 // volatileDirectory returns a directory of this user alone on a memory file system, for what must outlive the process
