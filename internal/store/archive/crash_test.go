@@ -110,7 +110,7 @@ func bounds() crashfs.Bounds {
 		return crashfs.Bounds{Max: 64}
 	}
 	if os.Getenv("NIGHTJAR_LONG") != "" {
-		return crashfs.Bounds{Random: 2, Max: 6}
+		return crashfs.Bounds{Random: 2, Max: 4}
 	}
 	return crashfs.Bounds{Random: 1, NoSingles: true}
 }
