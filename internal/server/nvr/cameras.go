@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,13 +70,20 @@ func (n *NVR) start(ctx context.Context, c catalog.Camera) error {
 	case n.launch <- r:
 		<-r.launched
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-n.quit:
+		n.mu.Lock()
+		delete(n.running, c.ID)
+		n.mu.Unlock()
+		return errStopping
 	}
 }
 
+// errStopping answers changes that come while the server stops.
+var errStopping = &recording.Error{Reason: recording.ServerStopped, Err: errors.New("the server is being stopped")}
+
 // supervise runs the cameras that are launched until ctx ends, and returns when all have ended.
 func (n *NVR) supervise(ctx context.Context) error {
+	defer close(n.quit)
 	var cameras errgroup.Group
 	for {
 		select {
@@ -99,17 +107,91 @@ func (n *NVR) recorder(ctx context.Context, st catalog.Stream) (*recorder.Record
 	o := recorder.Options{
 		Archive: n.archive, Stream: st.ID, Slot: func() recorder.Slot { return n.slot(st.ID) }, NewUUID: newUUID, Log: n.o.Log,
 	}
-	now := media.WallTimeOf(time.Now())
-	gaps, err := n.archive.Gaps(ctx, st.ID, now-1, now)
+	g, err := n.openGap(ctx, st.ID)
 	if err != nil {
-		return nil, fmt.Errorf("gaps of stream %d: %w", st.ID, err)
+		return nil, err
+	}
+	if g != nil && g.Reason == recording.ModeOff { // it is switched on now, whether or not the camera answers
+		on := *g
+		on.Start = max(media.WallTimeOf(time.Now()), g.Start)
+		on.Reason, on.Detail = recording.SettingsChange, "recording was switched on"
+		g.End, g.Open = on.Start, false
+		if err := errors.Join(n.archive.Gap(*g), n.archive.Gap(on)); err != nil {
+			return nil, fmt.Errorf("note that stream %d is switched on: %w", st.ID, err)
+		}
+		g = &on
+	}
+	o.Gap = g
+	return recorder.New(o), nil
+}
+
+// openGap returns the gap of a stream that goes on, nil if there is none. One that the clock, set back since, puts into
+// the future counts too.
+func (n *NVR) openGap(ctx context.Context, id recording.StreamID) (open *catalog.Gap, err error) {
+	gaps, err := n.archive.Gaps(ctx, id, math.MaxInt64-1, math.MaxInt64)
+	if err != nil {
+		return nil, fmt.Errorf("gaps of stream %d: %w", id, err)
 	}
 	for _, g := range gaps {
 		if g.Open {
-			o.Gap = &g
+			open = &g
 		}
 	}
-	return recorder.New(o), nil
+	return open, nil
+}
+
+// switchedOff notes that from now on nothing is recorded of a stream because nobody wants it to be.
+func (n *NVR) switchedOff(ctx context.Context, id recording.StreamID) error {
+	g, err := n.openGap(ctx, id)
+	if err != nil || g == nil {
+		return err
+	}
+	if g.Reason != recording.SettingsChange { // else it began with this change
+		off := *g
+		off.Start = max(media.WallTimeOf(time.Now()), g.Start)
+		g.End, g.Open = off.Start, false
+		if err := n.archive.Gap(*g); err != nil {
+			return err
+		}
+		g = &off
+	}
+	g.Reason, g.Detail = recording.ModeOff, "recording was switched off"
+	return n.archive.Gap(*g)
+}
+
+// change makes one change after the other. What has begun goes on when the client that asked for it goes away; only the
+// end of the server cuts it short.
+func (n *NVR) change(ctx context.Context, f func(context.Context) error) error {
+	if err := n.writable(); err != nil {
+		return err
+	}
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err // nobody waits any more
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	n.mu.Lock()
+	closing := n.closing
+	n.abort = cancel
+	n.mu.Unlock()
+	if closing {
+		return errStopping
+	}
+	return f(ctx)
+}
+
+// settle ends the change that goes on, if there is one, and refuses those that would follow.
+func (n *NVR) settle() {
+	n.mu.Lock()
+	n.closing = true
+	if n.abort != nil {
+		n.abort()
+	}
+	n.mu.Unlock()
+	n.changing.Lock()
+	defer n.changing.Unlock()
 }
 
 // stop ends a camera and waits until its runs have ended, for reason.
@@ -190,10 +272,15 @@ func (n *NVR) Ready() error {
 }
 
 // AddCamera stores a camera and starts to record it.
-func (n *NVR) AddCamera(ctx context.Context, given api.NewCamera) (catalog.Camera, error) {
-	if err := n.writable(); err != nil {
-		return catalog.Camera{}, err
-	}
+func (n *NVR) AddCamera(ctx context.Context, given api.NewCamera) (c catalog.Camera, err error) {
+	err = n.change(ctx, func(ctx context.Context) error {
+		c, err = n.addCamera(ctx, given)
+		return err
+	})
+	return c, err
+}
+
+func (n *NVR) addCamera(ctx context.Context, given api.NewCamera) (catalog.Camera, error) {
 	directories, err := n.catalog.Directories(ctx)
 	if err != nil {
 		return catalog.Camera{}, err
@@ -213,8 +300,6 @@ func (n *NVR) AddCamera(ctx context.Context, given api.NewCamera) (catalog.Camer
 			Name: name, URL: urls[i], Directory: directories[0].ID, Record: true, RetainDays: given.RetainDays, RetainBytes: given.RetainBytes,
 		})
 	}
-	n.changing.Lock()
-	defer n.changing.Unlock()
 	if c, err = n.catalog.AddCamera(ctx, c); err != nil {
 		return c, err
 	}
@@ -224,11 +309,22 @@ func (n *NVR) AddCamera(ctx context.Context, given api.NewCamera) (catalog.Camer
 
 // RemoveCamera stops a camera, deletes what is recorded of it, and forgets it.
 func (n *NVR) RemoveCamera(ctx context.Context, c catalog.Camera) error {
-	if err := n.writable(); err != nil {
+	return n.change(ctx, func(ctx context.Context) error {
+		err := n.removeCamera(ctx, c)
+		if err == nil {
+			return nil
+		}
+		// It is still there: then it records.
+		if c, known := n.catalog.CameraByID(ctx, c.ID); known == nil {
+			if again := n.start(ctx, c); again != nil {
+				n.o.Log.Error("camera that could not be removed does not record again", "camera", c.Name, "err", again)
+			}
+		}
 		return err
-	}
-	n.changing.Lock()
-	defer n.changing.Unlock()
+	})
+}
+
+func (n *NVR) removeCamera(ctx context.Context, c catalog.Camera) error {
 	n.stop(c.ID, recording.Removed, "the camera was removed")
 	for _, st := range c.Streams {
 		err := n.archive.DeleteStream(ctx, st.ID, recording.Removed)
@@ -249,16 +345,16 @@ func (n *NVR) RemoveCamera(ctx context.Context, c catalog.Camera) error {
 
 // SetStream stores what a stream was changed to and starts its camera anew if that changes what runs.
 func (n *NVR) SetStream(ctx context.Context, s catalog.Stream) error {
-	if err := n.writable(); err != nil {
-		return err
-	}
-	n.changing.Lock()
-	defer n.changing.Unlock()
-	restart := false
+	return n.change(ctx, func(ctx context.Context) error { return n.setStream(ctx, s) })
+}
+
+func (n *NVR) setStream(ctx context.Context, s catalog.Stream) error {
+	restart, off := false, false
 	c, err := n.catalog.UpdateCamera(ctx, s.Camera, func(c *catalog.Camera) error {
 		for i := range c.Streams {
 			if c.Streams[i].ID == s.ID {
 				restart = c.Streams[i].Record != s.Record || c.Streams[i].Directory != s.Directory
+				off = c.Streams[i].Record && !s.Record
 				c.Streams[i] = s
 			}
 		}
@@ -270,7 +366,10 @@ func (n *NVR) SetStream(ctx context.Context, s catalog.Stream) error {
 	n.audit(ctx, "stream changed", c.Name+"/"+s.Name)
 	if restart {
 		n.stop(c.ID, recording.SettingsChange, "the stream's settings were changed")
-		err = n.start(ctx, c)
+		if off {
+			err = n.switchedOff(ctx, s.ID)
+		}
+		err = errors.Join(err, n.start(ctx, c))
 	}
 	n.retention.Wake() // the limits may be other ones
 	return err

@@ -73,6 +73,7 @@ type NVR struct {
 	began     time.Time
 	gate      camera.Gate
 	launch    chan *running // to supervise
+	quit      chan struct{} // closed when supervise has ended
 	metrics   *metrics.Registry
 	fs        vfs.FS
 	zone      *time.Location
@@ -81,6 +82,8 @@ type NVR struct {
 	changing sync.Mutex // held while cameras or directories are changed; taken before mu
 
 	mu      sync.Mutex
+	closing bool                                 // guarded by mu: no change begins any more
+	abort   context.CancelFunc                   // guarded by mu: ends the latest change
 	running map[catalog.CameraID]*running        // guarded by mu
 	slots   map[recording.StreamID]recorder.Slot // guarded by mu
 }
@@ -155,7 +158,7 @@ func open(ctx context.Context, conf config.Config, o Options) (*NVR, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no catalog in %s: is its disk mounted? If this is to become a new data directory: nightjar init --data %s", conf.Data, conf.Data)
 	}
-	n := &NVR{config: conf, o: o, began: time.Now(), running: map[catalog.CameraID]*running{}, launch: make(chan *running), metrics: metrics.New(), fs: vfs.OS(), zone: siteZone()}
+	n := &NVR{config: conf, o: o, began: time.Now(), running: map[catalog.CameraID]*running{}, launch: make(chan *running), quit: make(chan struct{}), metrics: metrics.New(), fs: vfs.OS(), zone: siteZone()}
 	n.gate.Limit = conf.Connects
 	n.key, err = secret.OpenKey(filepath.Join(conf.Data, keyName))
 	if errors.Is(err, fs.ErrPermission) {
@@ -219,15 +222,22 @@ func (n *NVR) serve(ctx context.Context, tcp, socket net.Listener) error {
 		}
 		<-ctx.Done()
 	}
+	if stopping := ctx.Err() != nil; stopping && (errors.Is(err, context.Canceled) || errors.Is(err, errStopping)) {
+		err = nil // it was stopped before it had begun
+	}
 	cancel()
 	err = errors.Join(err, inside.Wait())
 	closeDoors()
-	return errors.Join(err, open.Wait())
+	err = errors.Join(err, open.Wait())
+	n.settle()
+	return err
 }
 
 // begin adds the cameras of Options and starts all there are. One that is known by its name gets the streams' addresses
 // of Options: the demo's change each time.
 func (n *NVR) begin(ctx context.Context) error {
+	n.changing.Lock() // the doors are open already
+	defer n.changing.Unlock()
 	known, err := n.catalog.Cameras(ctx)
 	if err != nil {
 		return err
@@ -251,7 +261,7 @@ func (n *NVR) begin(ctx context.Context) error {
 		if _, missing := wanted[c.Name]; !missing {
 			continue
 		}
-		if _, err := n.AddCamera(ctx, c); err != nil {
+		if _, err := n.addCamera(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -225,6 +225,8 @@ func TestRestart(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
+	stopped := time.Now()
+	until(t, "the camera's latest group of pictures is one from after the stop", func() bool { return time.Since(stopped) > time.Second })
 	s = serve(t, data)
 	until(t, "a second recording", func() bool { return len(s.recordings("A/main")) == 2 })
 	all, gaps := s.recordings("A/main"), s.gaps("A/main")
