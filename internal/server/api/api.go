@@ -80,7 +80,19 @@ func Handler(o Options) http.Handler {
 	for _, r := range s.routes() {
 		mux.HandleFunc(r.Method+" "+r.Pattern, s.answer(r.handle))
 	}
-	mux.HandleFunc("/api/", s.answer(func(http.ResponseWriter, *http.Request) error {
+	mux.HandleFunc("/api/", s.answer(func(w http.ResponseWriter, r *http.Request) error {
+		var allowed []string
+		for _, method := range []string{"GET", "POST", "PATCH", "DELETE"} {
+			other := *r
+			other.Method = method
+			if _, pattern := mux.Handler(&other); strings.HasPrefix(pattern, method+" ") {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) > 0 {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			return problem{http.StatusMethodNotAllowed, r.Method + " is not possible here, only " + strings.Join(allowed, ", ")}
+		}
 		return problem{http.StatusNotFound, "there is no such resource; docs/ref/api.md lists what there is"}
 	}))
 	return mux

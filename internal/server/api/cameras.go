@@ -53,8 +53,8 @@ func (n *NewCamera) Check() error {
 		return problem{422, fmt.Sprintf("transport is %q: choose auto, tcp or udp", n.Transport)}
 	case n.Priority < 0 || n.Priority > 10:
 		return problem{422, fmt.Sprintf("priority is %d: choose 1 (first to be given up) to 10", n.Priority)}
-	case n.RetainDays != nil && *n.RetainDays < 1:
-		return problem{422, "retainDays must be at least 1"}
+	case n.RetainDays != nil && (*n.RetainDays < 1 || *n.RetainDays >= 100_000):
+		return problem{422, "retainDays must be at least 1 and below 100000"}
 	case n.RetainBytes != nil && *n.RetainBytes < 0:
 		return problem{422, "retainBytes must not be negative"}
 	}

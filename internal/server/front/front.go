@@ -94,7 +94,7 @@ func Run(ctx context.Context, o Options, tcp, socket net.Listener) error {
 	if socket != nil {
 		doors[socket] = server(o.Handler)
 	}
-	var g errgroup.Group
+	g, failed := errgroup.WithContext(ctx) // ends with ctx, or when a door fails
 	for l, s := range doors {
 		g.Go(func() error {
 			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -103,7 +103,7 @@ func Run(ctx context.Context, o Options, tcp, socket net.Listener) error {
 			return nil
 		})
 	}
-	<-ctx.Done()
+	<-failed.Done()
 	wait := o.Grace
 	if wait == 0 {
 		wait = defaultWait
