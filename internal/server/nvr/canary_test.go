@@ -2,6 +2,7 @@ package nvr_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -139,7 +140,9 @@ func wrongKey(t *testing.T, data string) {
 	}
 	conf := config.Default()
 	conf.Data, conf.Listen = data, "127.0.0.1:0"
-	err = nvr.Run(t.Context(), conf, nvr.Options{Log: discard(), Ready: func(nvr.Info) { t.Error("ready with a wrong key") }})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = nvr.Run(ctx, conf, nvr.Options{Log: discard(), Ready: func(nvr.Info) { t.Error("ready with a wrong key"); cancel() }})
 	if err == nil || !strings.Contains(err.Error(), "password of camera") {
 		t.Errorf("a wrong key: %v", err)
 	}
