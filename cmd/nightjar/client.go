@@ -83,7 +83,7 @@ func offline(ctx context.Context, data string, c *client, f func(*client) error)
 	}()
 	select {
 	case err := <-done:
-		return err
+		return errors.Join(err, context.Cause(ctx)) // nothing was done: interrupted, or it could not begin
 	case <-ready:
 	}
 	err := f(c)

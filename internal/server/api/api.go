@@ -46,10 +46,11 @@ type NVR interface {
 
 // DirectoryState is how a sample file directory is.
 type DirectoryState struct {
-	Err       error // why it can't be used; nil if it can
-	Total     int64 // bytes of its file system
-	Available int64 // bytes free there
-	Floor     int64 // bytes that are kept free
+	Err       error  // why it can't be used; nil if it can
+	Total     int64  // bytes of its file system
+	Available int64  // bytes free there
+	Floor     int64  // bytes that are kept free
+	Device    uint64 // its file system: directories with the same one share the space
 }
 
 // Options are what the handlers work on.

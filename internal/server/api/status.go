@@ -76,9 +76,13 @@ func (s *server) directoryStatus(r *http.Request, j *statusJSON) error {
 	if err != nil {
 		return err
 	}
+	seen := map[uint64]bool{}
 	for _, d := range directories {
 		state := s.NVR.DirectoryState(d.ID)
-		j.Available += state.Available
+		if !seen[state.Device] {
+			j.Available += state.Available
+			seen[state.Device] = true
+		}
 		if state.Err != nil {
 			j.Problems = append(j.Problems, "directory "+d.Path+": "+state.Err.Error())
 		}

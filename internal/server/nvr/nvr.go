@@ -148,7 +148,6 @@ func Run(ctx context.Context, conf config.Config, o Options) (err error) {
 		}
 		return errors.Join(err, n.close())
 	}
-	defer os.Remove(filepath.Join(conf.Data, SocketName))
 	return n.run(ctx, func(ctx context.Context) error { return n.serve(ctx, tcp, socket) })
 }
 

@@ -132,6 +132,9 @@ func (n *NVR) DirectoryState(id catalog.DirectoryID) api.DirectoryState {
 	if space, err := n.fs.Space(d.Path); err == nil {
 		s.Total, s.Available = space.Total, space.Available
 	}
+	if info, err := n.fs.Stat(d.Path); err == nil {
+		s.Device = info.Device
+	}
 	s.Floor = retention.DefaultFloor(s.Total)
 	if d.MinFree != nil {
 		s.Floor = *d.MinFree
