@@ -40,7 +40,6 @@ type directory struct {
 	dir        *sampledir.Dir // written with mu held; openedDirs looks at it
 	log        *taillog.Log
 	logStarted time.Time
-	broken     bool // the log must begin anew
 	page       []byte
 	batch      taillog.Batch
 	doomed     []recording.ID // removals on their way into the log and off the disk
