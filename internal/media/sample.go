@@ -78,7 +78,8 @@ type Flags uint8
 
 // The flags of a sample, with the values that are stored.
 const (
-	// Key: decodable alone (IDR or IRAP picture); set on every audio and metadata sample.
+	// Key: decoding can begin here: an IDR or IRAP picture, or an H.264 picture whose SEI calls it a recovery point (ISO/IEC
+	// 14496-10 D.2.8), as some cameras send no IDR after their first. Set on every audio and metadata sample.
 	Key Flags = 1 << iota
 	// Droppable: no other sample needs this one (nal_ref_idc 0, or the highest temporal sub-layer's non-reference picture).
 	Droppable
@@ -104,7 +105,8 @@ type Sample struct {
 	Arrival time.Time
 
 	// Data is the coded sample. H.264 and H.265: every NAL unit of the access unit in order, each after its length in 4
-	// bytes, big-endian. AAC: one raw access unit. G.711, G.726, L16, Opus: the payload of one packet. The bytes belong
+	// bytes, big-endian. AAC: one raw access unit. G.711, L16, Opus: the payload of one packet; G.726 the same with the
+	// code words from the most significant bit on (RFC 3551 section 4.5.4 packs them the other way). The bytes belong
 	// to the source and are valid only during the call that hands the sample on; whoever keeps them copies them.
 	Data []byte
 }

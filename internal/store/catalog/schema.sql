@@ -34,7 +34,7 @@ create table camera (
   uuid blob unique not null check (length(uuid) = 16),  -- identity at every border
   name text unique not null collate nocase check (name <> ''),  -- what people call it; upper and lower case are the same (ASCII)
   settings text not null check (json_valid(settings)),  -- JSON object: description, username, transport, audio, …
-  password blob                          -- sealed by whoever handles secrets; null: none
+  password blob                          -- sealed, see docs/format/secret.md; null: none
 );
 
 -- One encoded feed of a camera.
