@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/url"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"nightjar/internal/camera/probe"
@@ -111,30 +110,12 @@ type cameraList struct {
 }
 
 func runCameraList(ctx context.Context, t terminal, v *verb, args []string) error {
-	f := v.flags(t)
-	data := f.String("data", defaultData(), "data directory")
-	asJSON := f.Bool("json", false, "print JSON")
-	if _, err := parse(f, args); err != nil {
-		return err
-	}
-	return with(ctx, *data, func(c *client) error {
-		var raw json.RawMessage
-		if err := c.call(ctx, "GET", "/cameras", nil, &raw); err != nil {
-			return err
-		}
-		if *asJSON {
-			_, err := t.out.Write(raw)
-			return err
-		}
-		var list cameraList
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return err
-		}
+	var list cameraList
+	return listing(ctx, t, v, args, "/cameras", &list, func(w io.Writer) {
 		if len(list.Cameras) == 0 {
-			fmt.Fprintln(t.out, "No cameras yet. Add one: nightjar camera add NAME --main rtsp://HOST/PATH")
-			return nil
+			fmt.Fprintln(w, "No cameras yet. Add one: nightjar camera add NAME --main rtsp://HOST/PATH")
+			return
 		}
-		w := tabwriter.NewWriter(t.out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "STREAM\tSTATE\tKEPT\tSIZE\tURL")
 		for _, cam := range list.Cameras {
 			for _, s := range cam.Streams {
@@ -149,7 +130,6 @@ func runCameraList(ctx context.Context, t terminal, v *verb, args []string) erro
 				fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%s\n", cam.Name, s.Name, state, span(s.Kept.DurationSeconds), size(s.Kept.Bytes), s.URL)
 			}
 		}
-		return w.Flush()
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
 
 	"nightjar/internal/server/config"
@@ -136,4 +137,31 @@ func problemOf(a *http.Response) error {
 		return errors.New(p.Detail)
 	}
 	return fmt.Errorf("the server answered %s: %s", a.Status, strings.TrimSpace(string(text)))
+}
+
+// listing is a verb that prints what the API answers at path: as it is with --json, else as the table that show writes of
+// list, into which the answer was read.
+func listing(ctx context.Context, t terminal, v *verb, args []string, path string, list any, show func(w io.Writer)) error {
+	f := v.flags(t)
+	data := f.String("data", defaultData(), "data directory")
+	asJSON := f.Bool("json", false, "print JSON")
+	if _, err := parse(f, args); err != nil {
+		return err
+	}
+	return with(ctx, *data, func(c *client) error {
+		var raw json.RawMessage
+		if err := c.call(ctx, "GET", path, nil, &raw); err != nil {
+			return err
+		}
+		if *asJSON {
+			_, err := t.out.Write(raw)
+			return err
+		}
+		if err := json.Unmarshal(raw, list); err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(t.out, 0, 8, 2, ' ', 0)
+		show(w)
+		return w.Flush()
+	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"nightjar/internal/server/nvr"
@@ -61,26 +59,8 @@ type directoryList struct {
 }
 
 func runDirList(ctx context.Context, t terminal, v *verb, args []string) error {
-	f := v.flags(t)
-	data := f.String("data", defaultData(), "data directory")
-	asJSON := f.Bool("json", false, "print JSON")
-	if _, err := parse(f, args); err != nil {
-		return err
-	}
-	return with(ctx, *data, func(c *client) error {
-		var raw json.RawMessage
-		if err := c.call(ctx, "GET", "/directories", nil, &raw); err != nil {
-			return err
-		}
-		if *asJSON {
-			_, err := t.out.Write(raw)
-			return err
-		}
-		var list directoryList
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(t.out, 0, 8, 2, ' ', 0)
+	var list directoryList
+	return listing(ctx, t, v, args, "/directories", &list, func(w io.Writer) {
 		fmt.Fprintln(w, "PATH\tSTATE\tRECORDINGS\tSIZE\tFREE")
 		for _, d := range list.Directories {
 			state := d.State
@@ -89,7 +69,6 @@ func runDirList(ctx context.Context, t terminal, v *verb, args []string) error {
 			}
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s of %s\n", d.Path, state, d.Recordings, size(d.Bytes), size(d.AvailableBytes), size(d.TotalBytes))
 		}
-		return w.Flush()
 	})
 }
 
