@@ -62,7 +62,7 @@ bench: build ## what recording costs, beside ffmpeg and the C reference in the s
 	scripts/bench
 
 soak: build ## what takes long: kill -9 loops, ten-minute recordings, four simulated hours and more
-	NIGHTJAR_LONG=1 NIGHTJAR_SOAK=1 $(GO) test -count=1 -timeout 120m ./internal/... ./cmd/...
+	NIGHTJAR_LONG=1 NIGHTJAR_SOAK=1 NIGHTJAR_E2E=1 NIGHTJAR_STRICT=1 $(GO) test -count=1 -timeout 120m ./internal/... ./cmd/...
 
 ui: ## build the web page's files (they are plain files so far: nothing to build)
 	@echo "internal/server/webui holds plain HTML, CSS and JavaScript; nothing needs building"
