@@ -169,34 +169,57 @@ func (s *server) cameraJSON(ctx context.Context, c *catalog.Camera) (cameraJSON,
 
 // kept totals what is recorded of a stream.
 func (s *server) kept(ctx context.Context, id recording.StreamID) (keptJSON, error) {
-	var sum catalog.Usage
-	perDirectory, err := s.Catalog.StreamUsage(ctx, id)
-	if err != nil {
-		return keptJSON{}, err
-	}
-	for _, u := range perDirectory {
-		sum = sum.Add(u)
-	}
+	sum, oldest, err := s.total(ctx, id)
 	k := keptJSON{Recordings: sum.Recordings, Bytes: sum.DiskBytes, Duration: sum.Duration.Std().Round(time.Second).String(), Seconds: int64(sum.Duration / media.TicksPerSecond)}
-	oldest, found, err := s.oldest(ctx, id, perDirectory)
-	if found {
+	if oldest != 0 {
 		k.Oldest = when(oldest)
 	}
 	return k, err
 }
 
-// oldest returns the start of the oldest recording of a stream.
-func (s *server) oldest(ctx context.Context, id recording.StreamID, in map[catalog.DirectoryID]catalog.Usage) (start media.WallTime, found bool, err error) {
-	for dir := range in {
-		first, err := s.Catalog.Oldest(ctx, id, dir, 1)
-		if err != nil {
-			return 0, false, err
-		}
-		if len(first) > 0 && (!found || first[0].Start < start) {
-			start, found = first[0].Start, true
+// withoutRow is how long a recording may be there before it has a row: five minutes of itself and the wait for a flush.
+const withoutRow media.WallDuration = 10 * 60 * media.TicksPerSecond
+
+// total sums up the recordings of a stream, those without row included, and returns the start of the oldest, 0 if there is
+// none.
+func (s *server) total(ctx context.Context, id recording.StreamID) (sum catalog.Usage, oldest media.WallTime, err error) {
+	perDirectory, err := s.Catalog.StreamUsage(ctx, id)
+	if err != nil {
+		return sum, 0, err
+	}
+	note := func(start media.WallTime) {
+		if oldest == 0 || start < oldest {
+			oldest = start
 		}
 	}
-	return start, found, nil
+	for dir, u := range perDirectory {
+		sum = sum.Add(u)
+		first, err := s.Catalog.Oldest(ctx, id, dir, 1)
+		if err != nil {
+			return sum, 0, err
+		}
+		if len(first) > 0 {
+			note(first[0].Start)
+		}
+	}
+	recent := map[recording.ID]*recording.Description{}
+	var ids []recording.ID
+	now := media.WallTimeOf(s.Now())
+	err = s.Archive.Recordings(ctx, id, now.Add(-withoutRow), now.Add(withoutRow), func(d *recording.Description) bool {
+		recent[d.ID] = d
+		ids = append(ids, d.ID)
+		return true
+	})
+	if err != nil {
+		return sum, 0, err
+	}
+	missing, err := s.Catalog.Missing(ctx, ids)
+	for _, id := range missing {
+		d := recent[id]
+		note(d.Start)
+		sum = sum.Add(catalog.Usage{Recordings: 1, Bytes: d.Bytes, DiskBytes: catalog.DiskBytes(d.Bytes), Duration: d.WallDuration})
+	}
+	return sum, oldest, err
 }
 
 func (s *server) listCameras(w http.ResponseWriter, r *http.Request) error {

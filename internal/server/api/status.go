@@ -34,16 +34,12 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 	var oldest media.WallTime
 	for _, c := range cameras {
 		for _, st := range c.Streams {
-			k, err := s.Catalog.StreamUsage(r.Context(), st.ID)
+			sum, first, err := s.total(r.Context(), st.ID)
 			if err != nil {
 				return err
 			}
-			for _, u := range k {
-				j.Bytes += u.DiskBytes
-			}
-			if first, found, err := s.oldest(r.Context(), st.ID, k); err != nil {
-				return err
-			} else if found && (oldest == 0 || first < oldest) {
+			j.Bytes += sum.DiskBytes
+			if first != 0 && (oldest == 0 || first < oldest) {
 				oldest = first
 			}
 			if !st.Record || c.Settings.Disabled {
