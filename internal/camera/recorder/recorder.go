@@ -49,10 +49,9 @@ type Recorder struct {
 	track     *media.Track   // of the video samples of the current recording
 	usual     media.Duration // how long a picture usually lasts
 	writer    *archive.Writer
-	rotate    media.WallTime // planned rotation instant of the current recording
-	firstTime media.Time     // decode time of its first video sample
-	last      media.Time     // latest presentation time
-	samples   int            // video samples of the run
+	firstTime media.Time // decode time of its first video sample
+	last      media.Time // latest presentation time
+	samples   int        // video samples of the run
 
 	// Between runs.
 	gap     *catalog.Gap   // begun, end not known yet
@@ -85,7 +84,8 @@ func New(o Options) *Recorder {
 // returned only for what the session itself must end for: a camera whose clock jumped.
 func (r *Recorder) Write(s media.Sample, clocks func() media.Clocks) error {
 	if s.Track.Kind != media.Video {
-		return r.writeOther(&s)
+		r.appendOther(&s)
+		return nil
 	}
 	if r.writer == nil {
 		return r.first(&s, clocks)
@@ -100,9 +100,7 @@ func (r *Recorder) Write(s media.Sample, clocks func() media.Clocks) error {
 		return &recording.Error{Reason: recording.ClockStep, Err: err}
 	}
 	if r.due(&s) {
-		if err := r.cut(&s, decode); err != nil {
-			return err
-		}
+		r.cut(&s, decode)
 		if r.writer == nil {
 			return r.first(&s, clocks)
 		}
@@ -126,21 +124,19 @@ func (r *Recorder) due(s *media.Sample) bool {
 		return false
 	}
 	// Planned anew each time: cameras may have come or gone. By the media clock, so that a late packet moves no cut.
-	r.rotate = r.slot().next(r.clock.start)
-	return r.clock.start.Add(r.clock.duration(s.Time)) >= r.rotate
+	return r.clock.start.Add(r.clock.duration(s.Time)) >= r.slot().next(r.clock.start)
 }
 
 // cut finishes the recording and begins the next of the run with s.
-func (r *Recorder) cut(s *media.Sample, decode media.Time) error {
+func (r *Recorder) cut(s *media.Sample, decode media.Time) {
 	if !s.Key() {
 		r.end(recording.ParameterChange, "the picture's parameters changed between key samples", s)
-		return nil
+		return
 	}
 	r.finish(archive.End{At: decode, WallDuration: r.clock.duration(s.Time), StartCorrection: r.clock.correction()})
 	r.clock.next(s)
 	r.offset++
 	r.begin(s, decode, nil, true)
-	return nil
 }
 
 // first begins a run with s if it is a key sample and the archive takes it.
@@ -180,7 +176,6 @@ func (r *Recorder) begin(s *media.Sample, decode media.Time, clocks *media.Clock
 		return
 	}
 	r.writer, r.track, r.firstTime = w, s.Track, decode
-	r.rotate = r.slot().next(r.clock.start)
 }
 
 // append hands a video sample to the archive.
@@ -199,13 +194,12 @@ func (r *Recorder) append(s *media.Sample, decode media.Time, composition media.
 	r.measure(s)
 }
 
-// writeOther records an audio or metadata sample beside the video.
-func (r *Recorder) writeOther(s *media.Sample) error {
+// appendOther hands an audio or metadata sample to the archive, beside the video of a run.
+func (r *Recorder) appendOther(s *media.Sample) {
 	if r.writer == nil {
-		return nil
+		return
 	}
 	if err := r.writer.Append(archive.Sample{Track: s.Track, Flags: s.Flags, Decode: s.Time, Frames: s.Frames, Data: s.Data}); err != nil {
 		r.trouble(err, s)
 	}
-	return nil
 }
