@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -129,6 +130,15 @@ type keptJSON struct {
 }
 
 func (s *server) cameraJSON(ctx context.Context, c *catalog.Camera) (cameraJSON, error) {
+	directories, err := s.Catalog.Directories(ctx)
+	if err != nil {
+		return cameraJSON{}, err
+	}
+	return s.describe(ctx, c, directories)
+}
+
+// describe writes a camera whose streams record into some of the directories.
+func (s *server) describe(ctx context.Context, c *catalog.Camera, directories []catalog.Directory) (cameraJSON, error) {
 	j := cameraJSON{
 		UUID: uuidText(c.UUID), Name: c.Name, Description: c.Settings.Description, Username: c.Settings.Username,
 		HasPassword: len(c.Password) > 0, Transport: c.Settings.Transport, Audio: c.Settings.Audio, Priority: c.Settings.Priority,
@@ -139,10 +149,6 @@ func (s *server) cameraJSON(ctx context.Context, c *catalog.Camera) (cameraJSON,
 	}
 	if j.Priority == 0 {
 		j.Priority = 5
-	}
-	directories, err := s.Catalog.Directories(ctx)
-	if err != nil {
-		return j, err
 	}
 	for _, st := range c.Streams {
 		k := streamJSON{UUID: uuidText(st.UUID), Name: st.Name, URL: secret.RedactURL(st.URL), Record: st.Record, RetainDays: st.RetainDays, RetainBytes: st.RetainBytes}
@@ -159,9 +165,11 @@ func (s *server) cameraJSON(ctx context.Context, c *catalog.Camera) (cameraJSON,
 		if !state.Retry.IsZero() && state.Phase == "waiting" {
 			k.State.Retry = state.Retry.UTC().Format(time.RFC3339)
 		}
-		if k.Kept, err = s.kept(ctx, st.ID); err != nil {
+		kept, err := s.kept(ctx, st.ID)
+		if err != nil {
 			return j, err
 		}
+		k.Kept = kept
 		j.Streams = append(j.Streams, k)
 	}
 	return j, nil
@@ -227,12 +235,16 @@ func (s *server) listCameras(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	directories, err := s.Catalog.Directories(r.Context())
+	if err != nil {
+		return err
+	}
 	list := struct {
 		Zone    string       `json:"zone"`
 		Cameras []cameraJSON `json:"cameras"`
 	}{s.Zone.String(), []cameraJSON{}}
 	for i := range cameras {
-		j, err := s.cameraJSON(r.Context(), &cameras[i])
+		j, err := s.describe(r.Context(), &cameras[i], directories)
 		if err != nil {
 			return err
 		}
@@ -243,6 +255,10 @@ func (s *server) listCameras(w http.ResponseWriter, r *http.Request) error {
 
 // camera finds the camera that a request names by UUID or name.
 func (s *server) camera(ctx context.Context, key string) (*catalog.Camera, error) {
+	if c, err := s.Catalog.Camera(ctx, key); err == nil || !errors.Is(err, catalog.ErrNotFound) {
+		return &c, err
+	}
+	// Perhaps its letters differ in case, in ways that the catalog does not know; else the answer names those there are.
 	cameras, err := s.Catalog.Cameras(ctx)
 	if err != nil {
 		return nil, err

@@ -376,15 +376,18 @@ func (n *NVR) setStream(ctx context.Context, s catalog.Stream) error {
 }
 
 // AddDirectory makes a directory a sample file directory, if it lies where they may.
-func (n *NVR) AddDirectory(ctx context.Context, path string) (catalog.Directory, error) {
-	if err := n.writable(); err != nil {
-		return catalog.Directory{}, err
-	}
+func (n *NVR) AddDirectory(ctx context.Context, path string) (d catalog.Directory, err error) {
+	err = n.change(ctx, func(ctx context.Context) error {
+		d, err = n.addDirectory(ctx, path)
+		return err
+	})
+	return d, err
+}
+
+func (n *NVR) addDirectory(ctx context.Context, path string) (catalog.Directory, error) {
 	if err := n.allowed(path); err != nil {
 		return catalog.Directory{}, err
 	}
-	n.changing.Lock()
-	defer n.changing.Unlock()
 	known, err := n.catalog.Directories(ctx)
 	if err != nil {
 		return catalog.Directory{}, err
@@ -425,11 +428,10 @@ func (n *NVR) allowed(path string) error {
 
 // RemoveDirectory forgets a directory that holds no recordings.
 func (n *NVR) RemoveDirectory(ctx context.Context, d catalog.Directory) error {
-	if err := n.writable(); err != nil {
-		return err
-	}
-	n.changing.Lock()
-	defer n.changing.Unlock()
+	return n.change(ctx, func(ctx context.Context) error { return n.removeDirectory(ctx, d) })
+}
+
+func (n *NVR) removeDirectory(ctx context.Context, d catalog.Directory) error {
 	if users, err := n.recordingInto(ctx, d.ID); err != nil || len(users) > 0 {
 		if err == nil {
 			err = fmt.Errorf("%s record into %s; give them another directory or remove their cameras first: %w", strings.Join(users, ", "), d.Path, catalog.ErrInUse)
